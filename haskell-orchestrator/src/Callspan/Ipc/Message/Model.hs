@@ -1,0 +1,199 @@
+-- | What is said with rust-inference: a chat with tools goes in, text or calls come out.
+module Callspan.Ipc.Message.Model
+  ( Generate (..),
+    Sampling (..),
+    Chat (..),
+    Message (..),
+    ToolCall (..),
+    Tool (..),
+    Delta (..),
+    Done (..),
+    Usage (..),
+  )
+where
+
+import Callspan.Ipc.Fields
+import Callspan.Ipc.Message.Control (Error)
+import Data.Text (Text)
+import Data.Word (Word32, Word64)
+
+-- | Continue a chat or a prompt.
+data Generate = Generate
+  { -- | Either a chat …
+    generateChat :: Maybe Chat,
+    -- | … or a prompt in the model's own format.
+    generatePrompt :: Maybe Text,
+    generateTools :: [Tool],
+    generateModel :: Text,
+    generateMaxTokens :: Word32,
+    generateStream :: Bool,
+    generateSampling :: Maybe Sampling,
+    generateStop :: [Text]
+  }
+  deriving stock (Show, Eq)
+
+instance Proto Generate where
+  schema =
+    Schema "Generate" $
+      Generate
+        <$> field (optional message) "chat" generateChat
+        <*> field (optional text) "prompt" generatePrompt
+        <*> field (repeated message) "tools" generateTools
+        <*> field text "model" generateModel
+        <*> field word32 "max_tokens" generateMaxTokens
+        <*> field bool "stream" generateStream
+        <*> field (optional message) "sampling" generateSampling
+        <*> field (repeated text) "stop" generateStop
+
+-- | How tokens are drawn; all zero: greedily.
+data Sampling = Sampling
+  { samplingTemperature :: Float,
+    samplingTopK :: Word32,
+    samplingTopP :: Float,
+    samplingSeed :: Maybe Word64
+  }
+  deriving stock (Show, Eq)
+
+instance Proto Sampling where
+  schema =
+    Schema "Sampling" $
+      Sampling
+        <$> field float "temperature" samplingTemperature
+        <*> field word32 "top_k" samplingTopK
+        <*> field float "top_p" samplingTopP
+        <*> field (optional word64) "seed" samplingSeed
+
+-- | A conversation so far.
+newtype Chat = Chat
+  { chatMessages :: [Message]
+  }
+  deriving stock (Show, Eq)
+
+instance Proto Chat where
+  schema =
+    Schema "Chat" $
+      Chat
+        <$> field (repeated message) "messages" chatMessages
+
+-- | One message of a conversation.
+data Message = Message
+  { -- | system | developer | user | assistant | tool
+    messageRole :: Text,
+    messageContent :: Text,
+    messageToolCalls :: [ToolCall],
+    -- | With role tool: the call that this answers …
+    messageToolCallId :: Text,
+    -- | … and its tool.
+    messageName :: Text
+  }
+  deriving stock (Show, Eq)
+
+instance Proto Message where
+  schema =
+    Schema "Message" $
+      Message
+        <$> field text "role" messageRole
+        <*> field text "content" messageContent
+        <*> field (repeated message) "tool_calls" messageToolCalls
+        <*> field text "tool_call_id" messageToolCallId
+        <*> field text "name" messageName
+
+-- | A call that the model makes.
+data ToolCall = ToolCall
+  { callId :: Text,
+    callName :: Text,
+    -- | JSON text: an object.
+    callArguments :: Text
+  }
+  deriving stock (Show, Eq)
+
+instance Proto ToolCall where
+  schema =
+    Schema "ToolCall" $
+      ToolCall
+        <$> field text "id" callId
+        <*> field text "name" callName
+        <*> field jsonText "arguments" callArguments
+
+-- | A tool that the model may call.
+data Tool = Tool
+  { toolName :: Text,
+    toolDescription :: Text,
+    -- | JSON text: a JSON Schema of type object.
+    toolParameters :: Text
+  }
+  deriving stock (Show, Eq)
+
+instance Proto Tool where
+  schema =
+    Schema "Tool" $
+      Tool
+        <$> field text "name" toolName
+        <*> field text "description" toolDescription
+        <*> field jsonText "parameters" toolParameters
+
+-- | A piece of an answer that is still being made.
+data Delta = Delta
+  { deltaText :: Text,
+    deltaToolCalls :: [ToolCall],
+    deltaStdout :: Text,
+    deltaStderr :: Text
+  }
+  deriving stock (Show, Eq)
+
+instance Proto Delta where
+  schema =
+    Schema "Delta" $
+      Delta
+        <$> field text "text" deltaText
+        <*> field (repeated message) "tool_calls" deltaToolCalls
+        <*> field text "stdout" deltaStdout
+        <*> field text "stderr" deltaStderr
+
+-- | What the model answered.
+data Done = Done
+  { doneContent :: Text,
+    doneToolCalls :: [ToolCall],
+    -- | stop | length | tool_calls | invalid_call
+    doneFinishReason :: Text,
+    doneUsage :: Maybe Usage,
+    doneModel :: Text,
+    -- | With invalid_call: what was wrong.
+    doneError :: Maybe Error,
+    doneWarnings :: [Text]
+  }
+  deriving stock (Show, Eq)
+
+instance Proto Done where
+  schema =
+    Schema "Done" $
+      Done
+        <$> field text "content" doneContent
+        <*> field (repeated message) "tool_calls" doneToolCalls
+        <*> field text "finish_reason" doneFinishReason
+        <*> field (optional message) "usage" doneUsage
+        <*> field text "model" doneModel
+        <*> field (optional message) "error" doneError
+        <*> field (repeated text) "warnings" doneWarnings
+
+-- | What it cost.
+data Usage = Usage
+  { usagePromptTokens :: Word32,
+    usageCachedTokens :: Word32,
+    usageCompletionTokens :: Word32,
+    usageQueueUs :: Word32,
+    usagePrefillUs :: Word32,
+    usageDecodeUs :: Word32
+  }
+  deriving stock (Show, Eq)
+
+instance Proto Usage where
+  schema =
+    Schema "Usage" $
+      Usage
+        <$> field word32 "prompt_tokens" usagePromptTokens
+        <*> field word32 "cached_tokens" usageCachedTokens
+        <*> field word32 "completion_tokens" usageCompletionTokens
+        <*> field word32 "queue_us" usageQueueUs
+        <*> field word32 "prefill_us" usagePrefillUs
+        <*> field word32 "decode_us" usageDecodeUs
