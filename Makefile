@@ -1,0 +1,68 @@
+# The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
+# scripts/, cargo and cabal, which know best what is up to date.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check deny \
+        install uninstall clean clean-room
+
+# What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
+PROFILE ?= dev
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+setup: ## install what is missing: Debian packages (as root or with sudo) and .venv
+	@scripts/setup
+
+setup-lints:
+	@WITH_LINTS=1 scripts/setup
+
+build: setup ## build rust-inference, python-executor, ipc and callspan into bin/
+	@scripts/build $(PROFILE) bin
+
+demo: build ## four questions through all three processes, with the frames on the wire
+	@scripts/demo
+
+test: build ## every test of every language, and the counts
+	@scripts/test rust haskell python e2e
+
+test-rust: setup ## the Rust tests
+	@scripts/test rust
+
+test-haskell: setup ## the Haskell tests
+	@scripts/test haskell
+
+test-python: setup ## the tests of the Python package and the tools
+	@scripts/test python
+
+test-e2e: build ## the tests with real processes and sockets
+	@scripts/test e2e
+
+lint: setup-lints ## formatting and lints of every language, changing nothing
+	@scripts/lint
+
+fmt: setup ## format the Rust and Python code
+	@cargo fmt --all
+	@.venv/bin/ruff format --quiet python-executor tests scripts
+
+docs-check: setup ## links, commands and test names that the documents mention exist
+	@.venv/bin/python scripts/check_docs.py
+
+deny: ## licences and advisories of the Rust dependencies (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo 'cargo-deny is missing; fix: cargo install cargo-deny --locked' >&2; exit 1; }
+	@cargo deny check
+
+install: setup ## install into PREFIX (default /usr/local; DESTDIR is honoured): programs, Python package, tools, model
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' PROFILE='$(if $(filter file,$(origin PROFILE)),release,$(PROFILE))' scripts/install
+
+uninstall: ## remove what `make install` put into PREFIX
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/uninstall
+
+clean: ## remove everything that was built, .venv included
+	@rm -rf bin .venv dist-newstyle haskell-orchestrator/dist-newstyle
+	@cargo clean --quiet
+
+clean-room: ## the whole from a clone in a bare Debian tree, timed (root; needs debootstrap)
+	@scripts/clean-room
