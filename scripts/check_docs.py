@@ -56,7 +56,9 @@ def unknown_commands(text: str) -> list[str]:
     # Only code is a command: fenced, indented by a prompt, or in backticks.
     code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
     found = [f"`make {name}`, which is no target" for name in MAKE.findall(code) if name not in targets]
-    return found + [f"`cargo … -p {name}`, which is no package" for name in PACKAGE.findall(code) if name not in packages]
+    return found + [
+        f"`cargo … -p {name}`, which is no package" for name in PACKAGE.findall(code) if name not in packages
+    ]
 
 
 def missing_tests(text: str) -> list[str]:

@@ -1,0 +1,63 @@
+"""Bad usage gets one line what and one line how to fix it, and exit status 2; nothing is left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from harness import BIN, TOOLS, run
+
+EVERY_PROGRAM = ["rust-inference", "python-executor", "ipc", "callspan"]
+
+
+def assert_usage_error(command: list[object], *words: str) -> None:
+    ran = run(*command)
+    assert ran.status == 2, (ran.status, ran.stderr)
+    assert ran.stdout == ""
+    lines = [line for line in ran.stderr.splitlines() if line.strip()]
+    assert 2 <= len(lines) <= 3, ran.stderr
+    for word in words:
+        assert word in ran.stderr
+
+
+@pytest.mark.parametrize("program", EVERY_PROGRAM)
+def test_an_unknown_flag(program: str) -> None:
+    assert_usage_error([BIN / program, "--no-such-flag"], "--no-such-flag")
+
+
+@pytest.mark.parametrize("program", EVERY_PROGRAM)
+def test_help_and_version_are_data(program: str) -> None:
+    for flag in ("--help", "--version"):
+        ran = run(BIN / program, flag)
+        assert (ran.status, ran.stderr) == (0, "")
+        assert ran.stdout
+
+
+def test_a_missing_model(room: Path) -> None:
+    missing = room / "no-model"
+    assert_usage_error([BIN / "rust-inference", "--socket", room / "s", "--model", missing], str(missing))
+    assert not (room / "s").exists()
+
+
+def test_a_missing_model_by_callspan(room: Path) -> None:
+    missing = room / "no-model"
+    assert_usage_error([BIN / "callspan", "ask", "Hello", "--model", missing], str(missing))
+
+
+def test_a_missing_tools_directory(room: Path) -> None:
+    missing = room / "no-tools"
+    assert_usage_error([BIN / "python-executor", "--socket", room / "s", "--tools", missing], str(missing))
+    assert_usage_error([BIN / "callspan", "ask", "Hello", "--tools", missing], str(missing))
+
+
+def test_a_socket_path_that_is_too_long(room: Path) -> None:
+    long = room / ("x" * 200)
+    for command in (["rust-inference"], ["python-executor", "--tools", TOOLS]):
+        ran = run(BIN / command[0], "--socket", long, *command[1:])
+        assert ran.status != 0
+        assert "panicked" not in ran.stderr
+        assert "long" in ran.stderr
+
+
+def test_a_question_is_needed() -> None:
+    assert_usage_error([BIN / "callspan", "ask"])
