@@ -1,0 +1,112 @@
+-- | The command line: options, help, exit codes, signals. Data goes to stdout, talk to stderr.
+module Callspan.Cli
+  ( main,
+  )
+where
+
+import Callspan.Agent.Types
+import Callspan.Ask
+import Callspan.Budget
+import Callspan.Config
+import Callspan.Deadline
+import Callspan.Notice
+import Callspan.Options
+import Callspan.Render.Json
+import Callspan.Render.Person
+import Callspan.Supervise
+import Callspan.Trace
+import Control.Concurrent (MVar, myThreadId, newMVar, throwTo, withMVar)
+import Control.Exception (IOException, catch, displayException)
+import Control.Monad (unless)
+import Data.ByteString.Lazy qualified as Lazy
+import Data.Foldable (for_)
+import Data.Text (Text)
+import Data.Text qualified as Text
+import Data.Text.IO qualified as Text
+import GHC.IO.Encoding (mkTextEncoding, setFileSystemEncoding, setLocaleEncoding, utf8)
+import System.Environment (getArgs, lookupEnv)
+import System.Exit (ExitCode (..), exitWith)
+import System.IO (BufferMode (..), hFlush, hIsTerminalDevice, hSetBuffering, hSetEncoding, stderr, stdout)
+import System.Posix.Signals (Handler (..), Signal, installHandler, sigHUP, sigTERM)
+
+main :: IO ()
+main = do
+  -- Whatever the locale says: our text is UTF-8, and so are arguments (other bytes survive as surrogates).
+  setLocaleEncoding utf8
+  mkTextEncoding "UTF-8//ROUNDTRIP" >>= setFileSystemEncoding
+  for_ [stdout, stderr] (`hSetEncoding` utf8)
+  hSetBuffering stdout LineBuffering
+  for_ [sigTERM, sigHUP] exitOnSignal
+  code <- (getArgs >>= run . parseArguments) `catch` \(e :: IOException) -> complain (Text.pack (displayException e)) "" >> pure (ExitFailure 1)
+  exitWith code
+
+-- | Unwinds, so that what was started is ended.
+exitOnSignal :: Signal -> IO ()
+exitOnSignal signal = do
+  thread <- myThreadId
+  _ <- installHandler signal (Catch (throwTo thread (ExitFailure (128 + fromIntegral signal)))) Nothing
+  pure ()
+
+run :: Parsed -> IO ExitCode
+run = \case
+  ShowText text -> ExitSuccess <$ putStr text
+  Misused what how -> ExitFailure 2 <$ complain what how
+  Ask options -> runAsk options
+
+runAsk :: AskOptions -> IO ExitCode
+runAsk options = do
+  trace <- newTraceId
+  tell <- teller options trace
+  makePlan options >>= \case
+    Left (Usage what how) -> ExitFailure 2 <$ complain what how
+    Left (Environment what how) -> failed tell what how
+    Right plan ->
+      makeRuntimeDirectory >>= \case
+        Left (Usage what how) -> failed tell what how
+        Left (Environment what how) -> failed tell what how
+        Right directory -> do
+          deadline <- deadlineIn (1000000 * askTimeoutSeconds options)
+          ending <- withHost directory trace deadline tell $ \host ->
+            ask (Asking host plan budget (askTimeoutSeconds options) tell) (Text.pack (askQuestion options))
+          pure $ case ending of
+            Answered _ _ -> ExitSuccess
+            Failed _ -> ExitFailure 1
+  where
+    budget = defaultBudget {budgetRounds = askMaxRounds options}
+    failed tell what how = ExitFailure 1 <$ tell (Ended (Failed (World what how)))
+
+-- | Shows notices, one at a time whatever thread they come from.
+teller :: AskOptions -> TraceId -> IO (Notice -> IO ())
+teller options trace = do
+  lock <- newMVar ()
+  style <- chooseStyle
+  pure $ \notice -> unless (hidden notice) (exclusively lock (tell style notice))
+  where
+    hidden = \case
+      ServerSaid _ _ -> not (askVerbose options)
+      _ -> False
+    tell style notice
+      | askJson options = do
+        Lazy.putStr (renderJson trace notice <> "\n") >> hFlush stdout
+        case notice of
+          Ended (Failed failure) -> for_ [renderPerson Plain (Ended (Failed failure))] (mapM_ put)
+          _ -> pure ()
+      | otherwise = mapM_ put (renderPerson style notice)
+    put = \case
+      ToStdout line -> Text.putStrLn line
+      ToStderr line -> Text.hPutStrLn stderr line
+
+exclusively :: MVar () -> IO a -> IO a
+exclusively lock act = withMVar lock (const act)
+
+-- | Colours for a person at a terminal who has not declined them.
+chooseStyle :: IO Style
+chooseStyle = do
+  terminal <- hIsTerminalDevice stdout
+  declined <- lookupEnv "NO_COLOR"
+  pure (if terminal && maybe True null declined then Coloured else Plain)
+
+complain :: Text -> Text -> IO ()
+complain what how = do
+  Text.hPutStrLn stderr ("callspan: " <> what)
+  unless (Text.null how) (Text.hPutStrLn stderr ("  to fix it: " <> how))
