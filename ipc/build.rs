@@ -10,7 +10,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes = set.encode_to_vec();
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptor_set.bin"), &bytes)?;
-    prost_build::Config::new().btree_map(["."]).compile_fds(set)?;
+    prost_build::Config::new()
+        .btree_map(["."])
+        .compile_fds(set)?;
     pbjson_build::Builder::new()
         .register_descriptors(&bytes)?
         .preserve_proto_field_names()

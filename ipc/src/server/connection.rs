@@ -1,0 +1,354 @@
+//! One connection of a server: finds out what the peer speaks, reads requests and starts them, and ends when the peer
+//! is gone or everything is said. Reading and writing run in one task side by side, so that neither waits for the
+//! other.
+use std::{io, sync::Arc, time::Duration};
+
+use futures_core::Stream as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{UnixStream, unix::OwnedReadHalf},
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_util::codec::FramedRead;
+
+use super::{
+    DRAIN, Server, Service,
+    hangup::hangup,
+    request::{Active, Answer, Board, Request},
+};
+use crate::{
+    Status,
+    codec::{
+        Decoder, Encoding, Flaw, Inbound,
+        detect::{Detected, detect, refusal},
+    },
+    outbox::Outbox,
+    proto::{Frame, GoAway, Meta, frame::Body},
+    trace::TraceParent,
+};
+
+/// How long a service may take to end a request that was stopped, before the library ends it.
+const STOP_GRACE: Duration = Duration::from_millis(250);
+/// How long requests under way may go on after shutdown was asked for; the rest of `DRAIN` is for their answers.
+const FINISH: Duration = Duration::from_secs(4);
+/// How long a peer may take to hear the last words.
+const LINGER: Duration = Duration::from_millis(500);
+
+pub(super) async fn run<S: Service>(server: Arc<Server<S>>, mut stream: UnixStream) {
+    let mut first = [0];
+    let peeked = tokio::select! {
+        () = server.shutdown.cancelled() => return,
+        peeked = peek(&stream, &mut first) => peeked,
+    };
+    if !matches!(peeked, Ok(1)) {
+        return;
+    }
+    let [byte] = first;
+    let detected = detect(byte);
+    let Detected::Frames(encoding) = detected else {
+        if let Some(text) = refusal(detected, &server.info.name, &server.info.help) {
+            // To a stranger, and its loss costs nothing.
+            let _ = timeout(LINGER, refuse(&mut stream, &text)).await;
+        }
+        return;
+    };
+    let outbox = Arc::new(Outbox::new(encoding));
+    let board = Arc::new(Board::new(outbox.clone()));
+    let (reader, writer) = stream.into_split();
+    let gone = {
+        let write = outbox.write_to(writer);
+        tokio::pin!(write);
+        tokio::select! {
+            read = read(&server, &board, encoding, reader) => match read {
+                Some(reader) => !last_words(&server, write, reader).await,
+                None => true,
+            },
+            // Only a broken connection ends the writer before the reader closes the outbox.
+            _ = &mut write => true,
+        }
+    };
+    outbox.close();
+    if gone {
+        board.stop_all(&Status::cancelled("the client hung up"));
+    }
+}
+
+/// Writes what waits for a peer that may be slow to read it, and may have hung up. Returns whether all was written.
+async fn last_words<S>(
+    server: &Server<S>,
+    write: impl Future<Output = io::Result<()>>,
+    reader: OwnedReadHalf,
+) -> bool {
+    let lost = async {
+        tokio::select! {
+            _ = hangup(reader.as_ref()) => {}
+            () = async { server.shutdown.cancelled().await; sleep(DRAIN).await } => {}
+        }
+    };
+    let written = tokio::select! {
+        written = write => written.is_ok(),
+        () = lost => false,
+    };
+    linger(reader).await;
+    written
+}
+
+async fn peek(stream: &UnixStream, first: &mut [u8; 1]) -> io::Result<usize> {
+    loop {
+        stream.readable().await?;
+        let peeked = stream.try_io(tokio::io::Interest::READABLE, || {
+            Ok(rustix::net::recv(stream, &mut first[..], rustix::net::RecvFlags::PEEK)?.1)
+        });
+        match peeked {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            peeked => return peeked,
+        }
+    }
+}
+
+async fn refuse(stream: &mut UnixStream, text: &str) -> io::Result<()> {
+    stream.write_all(text.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut sink = [0; 4096];
+    while stream.read(&mut sink).await? > 0 {}
+    Ok(())
+}
+
+/// Reads on for a moment after the last word, because closing with unread bytes may take that word from the peer.
+async fn linger(mut reader: OwnedReadHalf) {
+    let mut sink = [0; 4096];
+    let _ = timeout(LINGER, async {
+        while matches!(reader.read(&mut sink).await, Ok(1..)) {}
+    })
+    .await;
+}
+
+/// Reads requests to the end. Returns the reader when all answers are queued and the outbox closed, nothing when the
+/// peer is gone.
+async fn read<S: Service>(
+    server: &Arc<Server<S>>,
+    board: &Arc<Board>,
+    encoding: Encoding,
+    reader: OwnedReadHalf,
+) -> Option<OwnedReadHalf> {
+    let decoder = Decoder::new(encoding, server.info.max_frame_bytes).reporting_unknown();
+    let mut frames = FramedRead::new(reader, decoder);
+    let end = loop {
+        board.outbox.room().await;
+        let next = std::future::poll_fn(|cx| std::pin::Pin::new(&mut frames).poll_next(cx));
+        let item = tokio::select! {
+            () = server.shutdown.cancelled() => break End::Shutdown,
+            item = next => item,
+        };
+        match item {
+            None => break End::Said,
+            Some(Err(_)) => return None,
+            Some(Ok(Ok(inbound))) => receive(server, board, inbound),
+            Some(Ok(Err(Flaw { id, status, fatal }))) => {
+                board.outbox.push(Frame::new(id, status.into_body()));
+                if fatal {
+                    break End::Said;
+                }
+            }
+        }
+    };
+    let reader = frames.into_inner();
+    match end {
+        End::Said => {
+            board.stop_asking();
+            tokio::select! {
+                () = board.idle() => {}
+                () = async { server.shutdown.cancelled().await; drain(board).await } => {}
+                _ = hangup(reader.as_ref()) => return None,
+            }
+        }
+        End::Shutdown => {
+            let reason = format!("{} is shutting down", server.info.name);
+            board
+                .outbox
+                .push(Frame::new(0, Body::GoAway(GoAway { reason })));
+            tokio::select! {
+                () = drain(board) => {}
+                _ = hangup(reader.as_ref()) => return None,
+            }
+        }
+    }
+    board.outbox.close();
+    Some(reader)
+}
+
+enum End {
+    /// The peer has no more requests.
+    Said,
+    Shutdown,
+}
+
+/// Lets requests under way finish, and stops those that do not.
+async fn drain(board: &Arc<Board>) {
+    if timeout(FINISH, board.idle()).await.is_err() {
+        board.stop_all(
+            &Status::unavailable("the server is shutting down").with_retry_after_ms(1000),
+        );
+        let _ = timeout(2 * STOP_GRACE, board.idle()).await;
+    }
+}
+
+/// Answers a frame, or starts the request that it is.
+fn receive<S: Service>(server: &Arc<Server<S>>, board: &Arc<Board>, inbound: Inbound) {
+    let Inbound {
+        frame: Frame { id, body, meta },
+        unknown,
+    } = inbound;
+    let meta = meta.unwrap_or_default();
+    let echo = meta
+        .traceparent
+        .parse::<TraceParent>()
+        .is_ok()
+        .then(|| Meta {
+            traceparent: meta.traceparent.clone(),
+            timeout_ms: 0,
+        });
+    let reply = |id, body| {
+        board.outbox.push(Frame {
+            id,
+            body: Some(body),
+            meta: echo.clone(),
+        });
+    };
+    let refuse = |status: Status| reply(id, status.into_body());
+    if id == 0 {
+        let status = Status::invalid_argument(
+            "a request without an id, or with id 0, which is the connection's own",
+        );
+        return refuse(
+            status.with_hint("give each request a number of its own, such as {\"id\":1,…}"),
+        );
+    }
+    let Some(body) = body else {
+        let what = if unknown.is_empty() {
+            "an unknown or missing method".to_owned()
+        } else {
+            unknown.join(", ")
+        };
+        return refuse(server.unimplemented(&what));
+    };
+    match body {
+        Body::Cancel(_) => match board.find(id) {
+            Some(active) => active.stop(Status::cancelled("the client cancelled the request")),
+            None => refuse(Status::not_found(format!(
+                "no request {id} is under way: nothing to cancel"
+            ))),
+        },
+        Body::ToolDecision(decision) => {
+            if !board.decide(id, decision) {
+                refuse(Status::not_found(format!(
+                    "no question {id} is open: nothing to decide"
+                )));
+            }
+        }
+        body => {
+            if board.find(id).is_some() {
+                let status = Status::already_exists(format!(
+                    "request {id} is under way: its id cannot be used again yet"
+                ));
+                return reply(
+                    0,
+                    status
+                        .with_hint("give each request a number of its own")
+                        .into_body(),
+                );
+            }
+            if let Some(answer) = server.answer(&body) {
+                return reply(id, answer);
+            }
+            if !server.info.methods.contains(&body.name()) {
+                return refuse(server.unimplemented(body.name()));
+            }
+            start(
+                server,
+                board,
+                Frame {
+                    id,
+                    body: Some(body),
+                    meta: None,
+                },
+                meta,
+                echo.clone(),
+                unknown,
+            );
+        }
+    }
+}
+
+fn start<S: Service>(
+    server: &Arc<Server<S>>,
+    board: &Arc<Board>,
+    frame: Frame,
+    meta: Meta,
+    echo: Option<Meta>,
+    unknown_fields: Vec<String>,
+) {
+    let (id, Some(body)) = (frame.id, frame.body) else {
+        return;
+    };
+    let Ok(slot) = board.slots.clone().try_acquire_owned() else {
+        let status =
+            Status::resource_exhausted("too many requests are under way on this connection")
+                .with_hint("wait for some of them to end")
+                .with_retry_after_ms(100);
+        return board.outbox.push(Frame {
+            id,
+            body: Some(status.into_body()),
+            meta: echo,
+        });
+    };
+    // `receive` made sure that the id is free, and only it opens requests.
+    let Some(active) = board.open(id, echo) else {
+        return;
+    };
+    let deadline = (meta.timeout_ms > 0)
+        .then(|| Instant::now() + Duration::from_millis(meta.timeout_ms.into()));
+    let request = Request {
+        id,
+        body,
+        meta,
+        cancelled: active.cancelled.clone(),
+        deadline,
+        unknown_fields,
+        active: active.clone(),
+    };
+    let handler = server.service.clone().handle(
+        request,
+        Answer {
+            active: active.clone(),
+        },
+    );
+    tokio::spawn(async move {
+        watch(handler, &active, deadline).await;
+        drop(slot);
+    });
+}
+
+/// Runs a request's handler, stops it at its deadline, and ends the request in its stead if it does not end.
+async fn watch(handler: impl Future<Output = ()>, active: &Active, deadline: Option<Instant>) {
+    tokio::pin!(handler);
+    let late = async {
+        match deadline {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = &mut handler => return,
+        () = active.cancelled.cancelled() => {}
+        () = late => active.stop(
+            Status::deadline_exceeded("the request's time is up").with_hint("give it a larger meta.timeout_ms"),
+        ),
+    }
+    tokio::select! {
+        () = &mut handler => return,
+        () = sleep(STOP_GRACE) => active.end(active.stop_status().into_body()),
+    }
+    // It keeps its slot until it returns: handlers that do not stop cannot pile up.
+    handler.await;
+}
