@@ -31,8 +31,8 @@
               haskell.network
               haskell.optparse-applicative
               haskell.QuickCheck
+              haskell.random
               haskell.scientific
-              haskell.typed-process
             ]))
             pkgs.cabal-install
             pkgs.hlint
