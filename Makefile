@@ -1,6 +1,5 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
-SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check deny \
         install uninstall clean clean-room
@@ -45,7 +44,7 @@ lint: setup-lints ## formatting and lints of every language, changing nothing
 
 fmt: setup ## format the Rust and Python code
 	@cargo fmt --all
-	@.venv/bin/ruff format --quiet python-executor tests scripts
+	@.venv/bin/ruff format --quiet python-executor tests scripts bench
 
 docs-check: setup ## links, commands and test names that the documents mention exist
 	@.venv/bin/python scripts/check_docs.py

@@ -2,7 +2,7 @@
 """How much slower is the server that a bare `cargo run` builds than the release build? The promise is: at most twice.
 
 Builds both, asks each the same questions in turns (so that a busy machine disturbs both alike) and compares the best
-times. usage: bench/dev_vs_release [ROUNDS]
+times. usage: bench/dev_vs_release.py [ROUNDS]
 """
 
 from __future__ import annotations
