@@ -2,6 +2,7 @@
 module GoldenSpec (spec) where
 
 import Callspan.Ipc.Frame
+import Control.Exception (IOException, try)
 import Control.Monad (forM_)
 import Data.Aeson (FromJSON (..), Value, withObject, (.!=), (.:), (.:?))
 import Data.Aeson qualified as Aeson
@@ -19,7 +20,7 @@ instance FromJSON Vector where
 
 spec :: Spec
 spec = do
-  vectors <- runIO (readVectors "../ipc/testdata/golden.jsonl")
+  vectors <- runIO (try (readVectors "../ipc/testdata/golden.jsonl") >>= either (\(e :: IOException) -> [] <$ print e) pure)
   it "are there" $ length vectors `shouldSatisfy` (> 0)
   forM_ vectors $ \(Vector name json alternatives) ->
     it (Text.unpack name) $ do

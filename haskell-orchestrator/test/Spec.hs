@@ -1,12 +1,26 @@
+-- | All tests; or, with @serve-as-process SOCKET@, the server that some of them start.
 module Main (main) where
 
 import AgentSpec qualified
+import ClientSpec qualified
+import FakeServer (serveAsProcess)
 import GoldenSpec qualified
+import LinesSpec qualified
 import MessageSpec qualified
+import RenderSpec qualified
+import SuperviseSpec qualified
+import System.Environment (getArgs)
 import Test.Hspec
 
 main :: IO ()
-main = hspec $ do
-  describe "Agent" AgentSpec.spec
-  describe "Message" MessageSpec.spec
-  describe "Golden vectors" GoldenSpec.spec
+main =
+  getArgs >>= \case
+    ["serve-as-process", path] -> serveAsProcess path
+    _ -> hspec $ do
+      describe "Agent" AgentSpec.spec
+      describe "Message" MessageSpec.spec
+      describe "Golden vectors" GoldenSpec.spec
+      describe "Lines" LinesSpec.spec
+      describe "Client" ClientSpec.spec
+      describe "Supervise" SuperviseSpec.spec
+      describe "Render" RenderSpec.spec

@@ -15,19 +15,20 @@ import Callspan.Render.Json
 import Callspan.Render.Person
 import Callspan.Supervise
 import Callspan.Trace
-import Control.Concurrent (MVar, myThreadId, newMVar, throwTo, withMVar)
-import Control.Exception (IOException, catch, displayException)
-import Control.Monad (unless)
+import Control.Concurrent (MVar, myThreadId, newMVar, throwTo, tryTakeMVar, withMVar)
+import Control.Exception (AsyncException (UserInterrupt), IOException, catch, displayException, toException)
+import Control.Monad (unless, void)
 import Data.ByteString.Lazy qualified as Lazy
 import Data.Foldable (for_)
 import Data.Text (Text)
 import Data.Text qualified as Text
 import Data.Text.IO qualified as Text
 import GHC.IO.Encoding (mkTextEncoding, setFileSystemEncoding, setLocaleEncoding, utf8)
+import GHC.IO.Exception (IOErrorType (ResourceVanished), ioe_type)
 import System.Environment (getArgs, lookupEnv)
 import System.Exit (ExitCode (..), exitWith)
 import System.IO (BufferMode (..), hFlush, hIsTerminalDevice, hSetBuffering, hSetEncoding, stderr, stdout)
-import System.Posix.Signals (Handler (..), Signal, installHandler, sigHUP, sigTERM)
+import System.Posix.Signals (Handler (..), installHandler, sigHUP, sigINT, sigTERM)
 
 main :: IO ()
 main = do
@@ -36,16 +37,21 @@ main = do
   mkTextEncoding "UTF-8//ROUNDTRIP" >>= setFileSystemEncoding
   for_ [stdout, stderr] (`hSetEncoding` utf8)
   hSetBuffering stdout LineBuffering
-  for_ [sigTERM, sigHUP] exitOnSignal
-  code <- (getArgs >>= run . parseArguments) `catch` \(e :: IOException) -> complain (Text.pack (displayException e)) "" >> pure (ExitFailure 1)
+  unwindOnSignals
+  code <- (getArgs >>= run . parseArguments) `catch` \(e :: IOException) -> do
+    -- Whoever read our stdout has had enough; that is no news.
+    unless (ioe_type e == ResourceVanished) (complain (Text.pack (displayException e)) "")
+    pure (ExitFailure 1)
   exitWith code
 
--- | Unwinds, so that what was started is ended.
-exitOnSignal :: Signal -> IO ()
-exitOnSignal signal = do
+-- | The first signal unwinds, so that what was started is ended; later ones do not disturb that.
+unwindOnSignals :: IO ()
+unwindOnSignals = do
   thread <- myThreadId
-  _ <- installHandler signal (Catch (throwTo thread (ExitFailure (128 + fromIntegral signal)))) Nothing
-  pure ()
+  unsignalled <- newMVar ()
+  let on signal exception = installHandler signal (Catch (tryTakeMVar unsignalled >>= mapM_ (\() -> throwTo thread exception))) Nothing
+  for_ [sigTERM, sigHUP] (\signal -> on signal (toException (ExitFailure (128 + fromIntegral signal))))
+  void (on sigINT (toException UserInterrupt))
 
 run :: Parsed -> IO ExitCode
 run = \case

@@ -65,9 +65,9 @@ askOptions =
   where
     path name meta what = strOption (long name <> metavar meta <> help what)
     atLeastOne name meta standard most what =
-      option (auto >>= within name most) (long name <> metavar meta <> value standard <> showDefault <> help what)
+      option (auto >>= within most) (long name <> metavar meta <> value standard <> showDefault <> help what)
 
-within :: String -> Int -> Int -> ReadM Int
-within name most n
-  | n < 1 || n > most = readerError ("--" <> name <> " takes a number from 1 to " <> show most <> ", not " <> show n)
+within :: Int -> Int -> ReadM Int
+within most n
+  | n < 1 || n > most = readerError ("expected a number from 1 to " <> show most <> ", not " <> show n)
   | otherwise = pure n

@@ -31,6 +31,7 @@ import Data.Foldable (for_, traverse_)
 import Data.IORef (IORef, modifyIORef', newIORef, readIORef, writeIORef)
 import Data.List.NonEmpty (NonEmpty (..))
 import Data.List.NonEmpty qualified as NonEmpty
+import Data.Maybe (catMaybes, fromMaybe, isJust, isNothing)
 import Data.Text (Text)
 import Data.Text qualified as Text
 import System.Directory (removePathForcibly)
@@ -116,10 +117,14 @@ request host server repeats body = go (3 :: Int) (5 :: Int)
       answer <- call client meta (remaining + graceMicros) (const (pure ())) body
       case answer of
         Left (Lost why) -> do
-          reason <- blame server why
+          death <- findDeath server
+          let reason = fromMaybe (serverName server <> ": " <> why) death
           if repeats == Once || losses == 0
             then pure (Left (Lost reason))
-            else hostTell host (Warning (reason <> "; asking again")) >> go (losses - 1) refusals
+            else do
+              -- A death is told when the server is started again.
+              when (isNothing death) (hostTell host (Warning (reason <> "; asking again")))
+              go (losses - 1) refusals
         Left (Rejected e) | errorRetryAfterMs e > 0, refusals > 0 -> do
           threadDelay (min remaining (1000 * fromIntegral (min 10000 (errorRetryAfterMs e))))
           go losses (refusals - 1)
@@ -127,19 +132,19 @@ request host server repeats body = go (3 :: Int) (5 :: Int)
     -- The server knows the deadline too; this is for one that does not answer at all.
     graceMicros = 500000
 
--- | Who is to blame for a lost connection: the process that died, or else the connection's own reason.
-blame :: Server -> Text -> IO Text
-blame server why = search (20 :: Int)
+-- | Which of our processes on the way to a server has died, if that is why a connection ended.
+findDeath :: Server -> IO (Maybe Text)
+findDeath server = search (20 :: Int)
   where
     search tries = do
       deaths <- traverse death (NonEmpty.toList (serverHops server))
-      case concat deaths of
-        reason : _ -> pure reason
+      case catMaybes deaths of
+        reason : _ -> pure (Just reason)
         -- The connection's end can be seen before the process's.
-        [] | tries > 0 -> threadDelay 5000 >> search (tries - 1)
-        [] -> pure (serverName server <> ": " <> why)
-    death hop = readIORef (hopChild hop) >>= maybe (pure []) (fmap (named hop) . childExit)
-    named hop = maybe [] (\code -> [hopName hop <> " " <> describeExit code])
+        [] | tries > 0, any (isJust . hopProgram) (serverHops server) -> threadDelay 5000 >> search (tries - 1)
+        [] -> pure Nothing
+    death hop = readIORef (hopChild hop) >>= fmap (>>= named hop) . traverse childExit
+    named hop = fmap (\code -> hopName hop <> " " <> describeExit code)
 
 -- | A connection that is open, starting what has to be started.
 reach :: Host -> Server -> IO Client

@@ -17,7 +17,7 @@ import Callspan.Ipc.Lines
 import Callspan.Ipc.Message
 import Control.Concurrent.Async (Async, async, cancel)
 import Control.Concurrent.STM
-import Control.Exception (IOException, displayException, mask, onException, try)
+import Control.Exception (IOException, mask, onException, try)
 import Control.Monad (forever, unless, void, when)
 import Data.ByteString.Char8 qualified as Bytes
 import Data.ByteString.Lazy qualified as Lazy
@@ -29,6 +29,7 @@ import Data.Text (Text)
 import Data.Text qualified as Text
 import Data.Text.Encoding (encodeUtf8)
 import Data.Word (Word32)
+import GHC.IO.Exception (ioe_description)
 import Network.Socket (Family (AF_UNIX), ShutdownCmd (ShutdownBoth), SockAddr (SockAddrUnix), Socket, SocketType (Stream))
 import Network.Socket qualified as Socket
 import Network.Socket.ByteString (recv)
@@ -64,7 +65,7 @@ connect path
     socket <- Socket.socket AF_UNIX Stream Socket.defaultProtocol
     connected <- try (restore (Socket.connect socket (SockAddrUnix path))) `onException` Socket.close socket
     case connected of
-      Left (e :: IOException) -> Left (Text.pack (displayException e)) <$ Socket.close socket
+      Left e -> Left (reasonOf e) <$ Socket.close socket
       Right () -> Right <$> start socket
   where
     -- The least of the systems that we run on (macOS), less the closing zero.
@@ -83,7 +84,11 @@ start socket = do
 endingWith :: Client -> IO Text -> IO ()
 endingWith client run = do
   reason <- try run
-  hangUp client (either (\(e :: IOException) -> Text.pack (displayException e)) id reason)
+  hangUp client (either reasonOf id reason)
+
+-- | What the system says, without the name of the library that asked it.
+reasonOf :: IOException -> Text
+reasonOf = Text.pack . ioe_description
 
 -- | The first reason counts. Shutting the socket down wakes the other direction.
 hangUp :: Client -> Text -> IO ()
