@@ -13,7 +13,7 @@ use ipc::{
 
 #[tokio::test]
 async fn the_library_answers_what_needs_no_service() {
-    let server = Server::start().await;
+    let server = Server::start();
     for encoding in [Encoding::Binary, Encoding::JsonLines] {
         let client = Client::connect_with(&server.path, encoding, Duration::from_secs(5))
             .await
@@ -63,7 +63,7 @@ async fn the_library_answers_what_needs_no_service() {
 
 #[tokio::test]
 async fn deltas_come_in_order_and_then_the_answer() {
-    let server = Server::start().await;
+    let server = Server::start();
     let client = Client::connect(&server.path).await.unwrap();
     let mut call = client
         .call(common::count(100), Meta::default())
@@ -83,7 +83,7 @@ async fn deltas_come_in_order_and_then_the_answer() {
 
 #[tokio::test]
 async fn a_method_that_the_server_lacks_is_unimplemented() {
-    let server = Server::start().await;
+    let server = Server::start();
     let client = Client::connect(&server.path).await.unwrap();
     let Status { code, message, .. } = client
         .ask(Body::from_name("list_tools").unwrap(), Meta::default())

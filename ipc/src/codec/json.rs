@@ -22,7 +22,7 @@ pub struct LineError {
 /// Decodes one line. Unknown fields are ignored.
 pub fn decode(line: &str) -> Result<Frame, LineError> {
     serde_json::from_str(line).or_else(|error| {
-        // Rare: a value in the place of JSON text, or a bad line.
+        // Rare: a value in the place of JSON text, a number with a fraction, or a bad line.
         let texts = schema::walk(line).texts;
         if texts.is_empty() {
             Err(line_error(&error))
@@ -99,9 +99,14 @@ fn line_error(error: &serde_json::Error) -> LineError {
     let message = text
         .rsplit_once(" at line ")
         .map_or(text.as_str(), |(message, _)| message);
+    // What the generated decoder says of anything else in a number's place.
+    let message = message.replace(
+        "data did not match any variant of untagged enum Content",
+        "expected a number",
+    );
     LineError {
         column: error.column(),
-        message: message.to_owned(),
+        message,
     }
 }
 

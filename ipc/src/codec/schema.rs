@@ -21,10 +21,22 @@ pub(crate) const JSON_TEXT: &[(&str, &str)] = &[
     ("ToolDecision", "result"),
 ];
 
+/// Numbers that the protocol uses. The generated decoder cannot read all of them bare when any crate in the build has
+/// serde_json keep numbers as written (its `arbitrary_precision`); proto3 JSON allows them as strings, too.
+const NUMBERS: &[Type] = &[
+    Type::Uint32,
+    Type::Uint64,
+    Type::Int32,
+    Type::Int64,
+    Type::Float,
+    Type::Double,
+];
+
 enum Kind {
     JsonText,
     Message(String),
-    /// Scalars and maps of scalars: nothing to look into.
+    Number,
+    /// Texts, bytes, maps of texts: nothing to look into.
     Plain,
 }
 
@@ -52,6 +64,8 @@ fn fields(message: &DescriptorProto) -> Fields {
             Kind::JsonText
         } else if ty == Type::Message && !nested {
             Kind::Message(target.to_owned())
+        } else if NUMBERS.contains(&ty) {
+            Kind::Number
         } else {
             Kind::Plain
         }
@@ -70,7 +84,8 @@ fn fields(message: &DescriptorProto) -> Fields {
 /// What a walk over one line found.
 #[derive(Default)]
 pub(super) struct Found<'a> {
-    /// Values other than strings in the place of JSON text, in order: parts of the line.
+    /// What the generated decoder takes in quotes only, and stands without: values in the place of JSON text, and
+    /// numbers. Parts of the line, in order.
     pub(super) texts: Vec<&'a str>,
     /// Fields that the protocol does not know, as paths.
     pub(super) unknown: Vec<String>,
@@ -98,7 +113,10 @@ fn message<'a>(name: &str, raw: &'a str, path: &str, found: &mut Found<'a>) {
         match fields.get(&key) {
             None => found.unknown.push(path),
             Some(Kind::JsonText) if !text.starts_with('"') => found.texts.push(text),
-            Some(Kind::JsonText | Kind::Plain) => {}
+            Some(Kind::Number) if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
+                found.texts.push(text)
+            }
+            Some(Kind::JsonText | Kind::Number | Kind::Plain) => {}
             Some(Kind::Message(target)) => match serde_json::from_str::<Vec<&RawValue>>(text) {
                 Ok(items) => {
                     for (index, item) in items.iter().enumerate() {

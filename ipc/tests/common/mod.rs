@@ -2,7 +2,9 @@
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each test file is a crate of its own and uses its part"
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test file is a crate of its own and uses its part of these helpers"
 )]
 use std::{
     path::PathBuf,
@@ -31,7 +33,8 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    /// Needs a runtime.
+    pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run/test.sock");
         let listener = Listener::bind(&path).unwrap();
@@ -80,7 +83,7 @@ pub fn count(n: usize) -> Body {
 }
 
 pub fn text(n: usize) -> String {
-    (0..n).map(|i| format!("{i} ")).collect()
+    (0..n).fold(String::new(), |text, i| text + &i.to_string() + " ")
 }
 
 fn done(content: impl Into<String>) -> Body {
@@ -132,7 +135,7 @@ impl Service for Steered {
                         answer.fail(request.stop_status());
                     }
                     "deaf" => {
-                        tokio::time::sleep(Duration::from_secs(600)).await;
+                        tokio::time::sleep(Duration::from_mins(10)).await;
                         drop(answer);
                     }
                     "panic" => panic!("as asked"),
