@@ -1,4 +1,4 @@
--- | All tests; or, with @serve-as-process SOCKET@, the server that some of them start.
+-- | All tests; or one of the processes that some of them start.
 module Main (main) where
 
 import AgentSpec qualified
@@ -16,6 +16,7 @@ main :: IO ()
 main =
   getArgs >>= \case
     ["serve-as-process", path] -> serveAsProcess path
+    ["hold-server", directory] -> SuperviseSpec.holdServer directory
     _ -> hspec $ do
       describe "Agent" AgentSpec.spec
       describe "Message" MessageSpec.spec

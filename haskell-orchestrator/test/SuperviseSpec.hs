@@ -1,5 +1,5 @@
 -- | Supervision of real processes: this test program started again as a server that can die.
-module SuperviseSpec (spec) where
+module SuperviseSpec (spec, holdServer) where
 
 import Callspan.Deadline
 import Callspan.Ipc.Client (CallFailure (..))
@@ -9,24 +9,30 @@ import Callspan.Notice
 import Callspan.Supervise
 import Callspan.Supervise.Child (Program (..))
 import Callspan.Trace
-import Control.Concurrent (threadDelay)
+import Control.Concurrent (newEmptyMVar, putMVar, takeMVar, threadDelay)
 import Control.Exception (SomeException, try)
 import Data.IORef (modifyIORef', newIORef, readIORef)
 import Data.Text (Text)
 import Data.Text qualified as Text
 import FakeServer
-import System.Directory (doesDirectoryExist, getTemporaryDirectory)
+import System.Directory (doesDirectoryExist, getTemporaryDirectory, removePathForcibly)
 import System.Environment (getExecutablePath)
 import System.FilePath ((</>))
+import System.IO (hFlush, hGetLine, stdout)
 import System.Posix.Signals (nullSignal, sigKILL, signalProcess)
 import System.Posix.Temp (mkdtemp)
 import System.Posix.Types (CPid)
+import System.Process (CreateProcess (std_out), StdStream (CreatePipe), createProcess, getPid, proc, waitForProcess)
 import Test.Hspec
 
 -- | A host, a server of it that can die, and what has been told so far.
 supervised :: (Host -> Server -> IO [Notice] -> IO a) -> IO a
 supervised use = do
   directory <- getTemporaryDirectory >>= \t -> mkdtemp (t </> "callspan-test-")
+  supervisedIn directory use
+
+supervisedIn :: FilePath -> (Host -> Server -> IO [Notice] -> IO a) -> IO a
+supervisedIn directory use = do
   told <- newIORef []
   trace <- newTraceId
   deadline <- deadlineIn 20000000
@@ -44,6 +50,21 @@ pidOf host server =
   ping host server Repeatable "who" >>= \case
     Right (BodyPong (Payload pid)) -> pure (read (Text.unpack pid))
     other -> fail (show other)
+
+-- | A process of its own, to be killed: prints the process id of the server that it holds, and waits.
+holdServer :: FilePath -> IO ()
+holdServer directory = supervisedIn directory $ \host server _ -> do
+  pidOf host server >>= print
+  hFlush stdout
+  threadDelay 60000000
+
+eventually :: IO Bool -> IO ()
+eventually condition = go (500 :: Int)
+  where
+    go n = condition >>= \case
+      True -> pure ()
+      False | n == 0 -> expectationFailure "did not happen within 5 s"
+      False -> threadDelay 10000 >> go (n - 1)
 
 alive :: CPid -> IO Bool
 alive pid = either (\(_ :: SomeException) -> False) (const True) <$> try (signalProcess nullSignal pid)
@@ -63,7 +84,7 @@ spec = do
   it "never repeats a request whose outcome is unknown" $ supervised $ \host server told -> do
     first <- pidOf host server
     ping host server Once "die" `shouldReturn` Left (Lost "mortal was killed by signal 9")
-    told `shouldReturn` []
+    told `shouldReturn` [Restarting "mortal" "was killed by signal 9" 1]
     second <- pidOf host server
     second `shouldNotBe` first
   it "gives up on a request that kills the server every time" $ supervised $ \host server told -> do
@@ -85,6 +106,29 @@ spec = do
         what `shouldBe` "python-executor cannot be reached at /nonexistent/socket: No such file or directory"
         hint `shouldBe` "start it: python-executor --socket /nonexistent/socket"
       Right other -> expectationFailure (show other)
+  it "cannot go on without a given server that is lost for good, and says that an outcome is unknown" $
+    supervised $ \host _ _ -> do
+      ready <- newEmptyMVar
+      -- It takes its socket away before it hangs up.
+      let serve _ r = readFrame r >> takeMVar ready >>= removePathForcibly
+      result <- try . withServer serve $ \path -> do
+        server <- givenServer "given" path []
+        putMVar ready path
+        ping host server Once "x"
+      case result of
+        Left (ServerFailure what _) ->
+          Text.unpack what `shouldStartWith` "given: the server closed the connection while it ran a request, whose outcome is unknown; given cannot be reached at "
+        Right other -> expectationFailure (show other)
+  it "takes its servers along when it is killed outright" $ do
+    directory <- getTemporaryDirectory >>= \t -> mkdtemp (t </> "callspan-test-")
+    self <- getExecutablePath
+    (_, Just out, _, holder) <- createProcess (proc self ["hold-server", directory]) {std_out = CreatePipe}
+    pid <- read <$> hGetLine out
+    alive pid `shouldReturn` True
+    getPid holder >>= mapM_ (signalProcess sigKILL)
+    _ <- waitForProcess holder
+    eventually (not <$> alive pid)
+    eventually (not <$> doesDirectoryExist directory)
   it "looks again for a given server that closed the connection" $ do
     served <- newIORef (0 :: Int)
     let serve s r = do

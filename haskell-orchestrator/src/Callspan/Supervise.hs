@@ -25,8 +25,8 @@ import Callspan.Supervise.Watchdog
 import Callspan.Trace
 import Control.Concurrent (threadDelay)
 import Control.Concurrent.Async (forConcurrently_)
-import Control.Exception (Exception, bracket, finally, mask_, throwIO)
-import Control.Monad (unless, when, (>=>))
+import Control.Exception (Exception, bracket, catch, finally, mask_, throwIO)
+import Control.Monad (unless, void, when, (>=>))
 import Data.Foldable (for_, traverse_)
 import Data.IORef (IORef, modifyIORef', newIORef, readIORef, writeIORef)
 import Data.List.NonEmpty (NonEmpty (..))
@@ -45,16 +45,20 @@ data Host = Host
     hostTrace :: TraceId,
     hostDeadline :: Deadline,
     hostTell :: Notice -> IO (),
-    hostChildren :: IORef [Child]
+    hostChildren :: IORef [Child],
+    hostClients :: IORef [Client]
   }
 
 -- | Ends every server that was started in it, and removes the directory.
 withHost :: FilePath -> TraceId -> Deadline -> (Notice -> IO ()) -> (Host -> IO a) -> IO a
 withHost directory trace deadline tell run =
   withWatchdog directory $ \watchdog ->
-    bracket (Host watchdog directory trace deadline tell <$> newIORef []) end run
+    bracket (Host watchdog directory trace deadline tell <$> newIORef [] <*> newIORef []) end run
   where
-    end host = (readIORef (hostChildren host) >>= (`forConcurrently_` stopChild)) `finally` removePathForcibly directory
+    -- Connections first, so that whoever sits in between (a tap) sees their end.
+    end host = (hangUp host >> stop host) `finally` removePathForcibly directory
+    hangUp host = readIORef (hostClients host) >>= mapM_ close
+    stop host = readIORef (hostChildren host) >>= (`forConcurrently_` stopChild)
 
 -- | A server: the hops on the way to it, the last of which is connected to, and the connection, once there is one.
 data Server = Server
@@ -119,9 +123,10 @@ request host server repeats body = go (3 :: Int) (5 :: Int)
         Left (Lost why) -> do
           death <- findDeath server
           let reason = fromMaybe (serverName server <> ": " <> why) death
-          if repeats == Once || losses == 0
-            then pure (Left (Lost reason))
-            else do
+          case repeats of
+            Once -> Left (Lost reason) <$ reachAfter reason
+            Repeatable | losses == 0 -> pure (Left (Lost reason))
+            Repeatable -> do
               -- A death is told when the server is started again.
               when (isNothing death) (hostTell host (Warning (reason <> "; asking again")))
               go (losses - 1) refusals
@@ -129,6 +134,10 @@ request host server repeats body = go (3 :: Int) (5 :: Int)
           threadDelay (min remaining (1000 * fromIntegral (min 10000 (errorRetryAfterMs e))))
           go losses (refusals - 1)
         other -> pure other
+    -- Without the server there is no going on, whatever the model makes of the lost step.
+    reachAfter reason =
+      void (reach host server) `catch` \(ServerFailure what hint) ->
+        throwIO (ServerFailure (reason <> " while it ran a request, whose outcome is unknown; " <> what) hint)
     -- The server knows the deadline too; this is for one that does not answer at all.
     graceMicros = 500000
 
@@ -159,6 +168,7 @@ reach host server =
       let hops = serverHops server
       for_ (NonEmpty.init hops) (reachHop host >=> close)
       client <- reachHop host (NonEmpty.last hops)
+      modifyIORef' (hostClients host) (client :)
       writeIORef (serverClient server) (Just client)
       pure client
 
