@@ -7,15 +7,15 @@ The middle is not a matter of luck here. A tool that sleeps holds the question o
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
-import harness
 import pytest
-from harness import BIN, Server, begin, descendants, finish, until
+from harness import BIN, PATIENCE_S, VENV, Ran, Server, begin, descendants, finish, readable, until
 
 SLEEPER = '''
 import time
@@ -40,63 +40,92 @@ def tools(room: Path) -> Path:
     return folder
 
 
-def ask(*arguments: str | Path) -> subprocess.Popen[str]:
-    return begin(BIN / "callspan", "ask", QUESTION, *arguments)
+class Question:
+    """`callspan ask --json`, whose events are read as they come."""
 
+    def __init__(self, *arguments: str | Path) -> None:
+        self.process = begin(BIN / "callspan", "ask", QUESTION, "--json", *arguments)
+        self.events: list[dict[str, Any]] = []
 
-def server_below(pid: int, name: str) -> int | None:
-    """The server that callspan started: the uppermost process of that name."""
-    matching = [child for child, command in descendants(pid).items() if Path(command.split(" ")[0]).name == name]
-    return min(matching, default=None)
+    def until(self, event: str) -> dict[str, Any]:
+        """Reads on to the next event of this name."""
+        while readable(self.process.stdout, PATIENCE_S) and (line := self.process.stdout.readline()):
+            self.events.append(json.loads(line))
+            if self.events[-1]["event"] == event:
+                return self.events[-1]
+        rest = finish(self.process)
+        raise AssertionError(f"no event {event}; there were {self.events}; status {rest.status}: {rest.stderr}")
 
+    def server(self, name: str) -> int:
+        """The process of a server that callspan started: the uppermost of that name."""
+        below = descendants(self.process.pid)
+        found = [pid for pid, command in below.items() if Path(command.split(" ")[0]).name == name]
+        assert found, f"no {name} among {below}"
+        return min(found)
 
-def tool_is_running(executor_pid: int) -> bool:
-    """The tool sleeps in a child of the executor: this many processes are below it only during a call."""
-    return any(_is_sleeping_tool(pid) for pid in descendants(executor_pid))
+    def end(self) -> Ran:
+        ran = finish(self.process)
+        self.events += ran.events()
+        return ran
 
-
-def _is_sleeping_tool(pid: int) -> bool:
-    try:
-        return "nanosleep" in Path(f"/proc/{pid}/wchan").read_text()
-    except OSError:
-        return False
+    def named(self, event: str) -> list[dict[str, Any]]:
+        return [found for found in self.events if found["event"] == event]
 
 
 def test_our_own_executor_is_started_again(tools: Path) -> None:
-    question = ask("--tools", tools)
-    executor = until(lambda: server_below(question.pid, "python-executor"), "callspan to start the executor")
-    until(lambda: tool_is_running(executor), "the tool to run")
-    os.kill(executor, signal.SIGKILL)
-    ran = finish(question)
-    assert "python-executor" in ran.stderr + ran.stdout
+    question = Question("--tools", tools)
+    question.until("call")
+    time.sleep(0.5)  # of the tool's three seconds
+    os.kill(question.server("python-executor"), signal.SIGKILL)
+    ran = question.end()
+    assert [event["server"] for event in question.named("restart")] == ["python-executor"], question.events
+    # The step is lost, and said to be: a call whose effect is unknown is not repeated behind the user's back.
+    (result,) = question.named("result")
+    assert result["outcome"] != "ok"
     assert ran.status == 0, ran.stderr
-    assert ran.stdout.strip(), "an answer in spite of the lost step"
+    assert question.named("answer")
 
 
 def test_our_own_inference_is_started_again(tools: Path) -> None:
-    question = ask("--tools", tools)
-    executor = until(lambda: server_below(question.pid, "python-executor"), "callspan to start the executor")
-    inference = until(lambda: server_below(question.pid, "rust-inference"), "callspan to start the model's server")
-    until(lambda: tool_is_running(executor), "the tool to run")
+    question = Question("--tools", tools)
+    question.until("call")
+    inference = question.server("rust-inference")
     os.kill(inference, signal.SIGSTOP)
-    until(lambda: not tool_is_running(executor), "the tool to end")
+    question.until("result")
     time.sleep(0.5)  # now the question waits for the model's server, which stands still
     os.kill(inference, signal.SIGKILL)
-    ran = finish(question)
-    assert "rust-inference" in ran.stderr + ran.stdout
+    ran = question.end()
+    assert [event["server"] for event in question.named("restart")] == ["rust-inference"], question.events
+    # Nothing is lost: what the tool gave is still there, and the model is asked again.
+    assert [event["result"] for event in question.named("result")] == ["all good"]
     assert ran.status == 0, ran.stderr
-    assert "all good" in ran.stdout
+    assert question.named("answer")
 
 
 @pytest.mark.parametrize("victim", ["rust-inference", "python-executor"])
 def test_a_server_of_somebody_else_is_named(start, tools: Path, victim: str) -> None:
     servers: dict[str, Server] = {
         "rust-inference": start("rust-inference"),
-        "python-executor": start("python-executor", "--tools", tools, "--venv", harness.VENV),
+        "python-executor": start("python-executor", "--tools", tools, "--venv", VENV),
     }
-    question = ask("--inference", servers["rust-inference"].socket, "--executor", servers["python-executor"].socket)
-    until(lambda: tool_is_running(servers["python-executor"].process.pid), "the tool to run")
+    question = Question(
+        "--inference", servers["rust-inference"].socket, "--executor", servers["python-executor"].socket
+    )
+    question.until("call")
+    time.sleep(0.5)
     servers[victim].kill()
-    ran = finish(question)
-    assert ran.status not in (0, 2), ran.stdout
-    assert victim in ran.stderr or str(servers[victim].socket) in ran.stderr
+    ran = question.end()
+    assert ran.status == 1, (ran.stdout, ran.stderr)
+    (error,) = question.named("error")
+    assert victim in error["message"] or str(servers[victim].socket) in error["message"]
+    assert error["hint"]
+
+
+def test_callspan_leaves_nothing_behind(room: Path, tools: Path) -> None:
+    question = Question("--tools", tools)
+    question.until("call")
+    below = descendants(question.process.pid)
+    assert below
+    question.process.send_signal(signal.SIGKILL)
+    question.process.wait(PATIENCE_S)
+    until(lambda: not [pid for pid in below if Path(f"/proc/{pid}").exists()], "the servers to end with callspan")
