@@ -204,12 +204,14 @@ keepRunning host hop program =
       reached <- readIORef (hopReached hop)
       unless reached $ throwIO . diedAtStart program reason =<< childTail child
       restarts <- readIORef (hopRestarts hop)
-      when (restarts >= length restartPauses) $ throwIO . diedAgain program reason restarts =<< childTail child
-      writeIORef (hopRestarts hop) (restarts + 1)
-      hostTell host (Restarting (hopName hop) reason (restarts + 1))
-      stopChild child
-      threadDelay . min (restartPauses !! restarts) =<< remainingMicros (hostDeadline host)
-      start
+      case drop restarts restartPauses of
+        [] -> throwIO . diedAgain program reason restarts =<< childTail child
+        pause : _ -> do
+          writeIORef (hopRestarts hop) (restarts + 1)
+          hostTell host (Restarting (hopName hop) reason (restarts + 1))
+          stopChild child
+          threadDelay . min pause =<< remainingMicros (hostDeadline host)
+          start
 
 -- | How long to wait before each restart, in microseconds; after the last there is none.
 restartPauses :: [Int]

@@ -13,7 +13,7 @@ where
 import Callspan.Supervise.Watchdog
 import Control.Concurrent (threadDelay)
 import Control.Concurrent.Async (Async, async, cancel, waitCatch)
-import Control.Exception (IOException, mask_, try)
+import Control.Exception (IOException, mask_, onException, try)
 import Control.Monad (void)
 import Data.ByteString.Char8 qualified as Bytes
 import Data.Foldable (for_, toList)
@@ -68,7 +68,7 @@ startChild watchdog said program = mask_ $
             create_group = True
           }
     pid <- getPid process
-    for_ pid (watch watchdog)
+    for_ pid (watch watchdog) `onException` terminateProcess process
     kept <- newIORef Seq.empty
     Child process pid watchdog kept <$> traverse (async . listen said kept) errors
 
