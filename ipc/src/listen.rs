@@ -8,6 +8,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use interprocess::{
@@ -20,6 +21,10 @@ mod inherited;
 
 /// Longest socket path: `sun_path` with its closing zero.
 const MAX_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// A killed server's children may hold its lock for a moment longer than it lived.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a socket cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +77,7 @@ struct Bound {
     device: u64,
     inode: u64,
     /// Held for as long as the socket is ours.
-    _lock: File,
+    lock: File,
 }
 
 impl Listener {
@@ -114,7 +119,7 @@ impl Listener {
         let bound = Bound {
             device: made.dev(),
             inode: made.ino(),
-            _lock: lock,
+            lock,
         };
         Self::register(listener.into(), path, Some(bound))
     }
@@ -159,6 +164,8 @@ impl Drop for Listener {
             // Best effort: a file that stays is stale, and the next server removes it.
             let _ = std::fs::remove_file(&self.path);
         }
+        // Not left to closing the file: a process that we are just starting may still have it open.
+        let _ = bound.lock.unlock();
     }
 }
 
@@ -183,11 +190,14 @@ fn lock(path: &Path) -> Result<File, ListenError> {
         .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
         .open(&name)
         .map_err(failed("open the lock file", &name))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ListenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(source)) => Err(failed("lock", &name)(source)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(failed("lock", &name)(source)),
+        }
     }
+    Err(ListenError::InUse(path.to_owned()))
 }
 
 /// Removes what a killed server left. Only under the lock, and only if nobody answers: not every program that

@@ -2,6 +2,13 @@
 //! line and the exact binary frame (with its length), `testdata/golden_inputs.jsonl` lines that are written otherwise
 //! and mean the same as their binary frame. `UPDATE_GOLDEN=1 cargo test -p ipc --test golden` completes
 //! lines that were added without a `hex`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, outside of the tests' own functions"
+)]
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
 use bytes::BytesMut;

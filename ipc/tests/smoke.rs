@@ -1,4 +1,11 @@
 //! The two ends over a real socket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, outside of the tests' own functions"
+)]
 mod common;
 
 use std::time::Duration;

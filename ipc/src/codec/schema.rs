@@ -22,7 +22,7 @@ pub(crate) const JSON_TEXT: &[(&str, &str)] = &[
 ];
 
 /// Numbers that the protocol uses. The generated decoder cannot read all of them bare when any crate in the build has
-/// serde_json keep numbers as written (its `arbitrary_precision`); proto3 JSON allows them as strings, too.
+/// `serde_json` keep numbers as written (its `arbitrary_precision`); proto3 JSON allows them as strings, too.
 const NUMBERS: &[Type] = &[
     Type::Uint32,
     Type::Uint64,
@@ -114,7 +114,7 @@ fn message<'a>(name: &str, raw: &'a str, path: &str, found: &mut Found<'a>) {
             None => found.unknown.push(path),
             Some(Kind::JsonText) if !text.starts_with('"') => found.texts.push(text),
             Some(Kind::Number) if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
-                found.texts.push(text)
+                found.texts.push(text);
             }
             Some(Kind::JsonText | Kind::Number | Kind::Plain) => {}
             Some(Kind::Message(target)) => match serde_json::from_str::<Vec<&RawValue>>(text) {

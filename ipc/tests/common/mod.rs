@@ -141,7 +141,7 @@ impl Service for Steered {
                     "panic" => panic!("as asked"),
                     "flood" => {
                         for _ in 0..n {
-                            answer.delta(piece("x".repeat(1024)));
+                            answer.delta(piece("~".repeat(1024)));
                             self.flooded.fetch_add(1, Ordering::SeqCst);
                             tokio::task::yield_now().await;
                         }
