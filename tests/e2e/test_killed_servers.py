@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import BIN, PATIENCE_S, VENV, Ran, Server, begin, descendants, finish, readable, until
+from harness import BIN, PATIENCE_S, VENV, Ran, Server, begin, descendants, finish, until
 
 SLEEPER = '''
 import time
@@ -49,10 +50,16 @@ class Question:
 
     def until(self, event: str) -> dict[str, Any]:
         """Reads on to the next event of this name."""
-        while readable(self.process.stdout, PATIENCE_S) and (line := self.process.stdout.readline()):
-            self.events.append(json.loads(line))
-            if self.events[-1]["event"] == event:
-                return self.events[-1]
+        # A question that hangs is ended, and with it the reading.
+        limit = threading.Timer(PATIENCE_S, os.killpg, (self.process.pid, signal.SIGKILL))
+        limit.start()
+        try:
+            while line := self.process.stdout.readline():
+                self.events.append(json.loads(line))
+                if self.events[-1]["event"] == event:
+                    return self.events[-1]
+        finally:
+            limit.cancel()
         rest = finish(self.process)
         raise AssertionError(f"no event {event}; there were {self.events}; status {rest.status}: {rest.stderr}")
 
@@ -121,7 +128,7 @@ def test_a_server_of_somebody_else_is_named(start, tools: Path, victim: str) -> 
     assert error["hint"]
 
 
-def test_callspan_leaves_nothing_behind(room: Path, tools: Path) -> None:
+def test_callspan_leaves_nothing_behind(tools: Path) -> None:
     question = Question("--tools", tools)
     question.until("call")
     below = descendants(question.process.pid)
