@@ -7,6 +7,7 @@ import FakeServer (serveAsProcess)
 import GoldenSpec qualified
 import LinesSpec qualified
 import MessageSpec qualified
+import OptionsSpec qualified
 import RenderSpec qualified
 import SuperviseSpec qualified
 import System.Environment (getArgs)
@@ -25,3 +26,4 @@ main =
       describe "Client" ClientSpec.spec
       describe "Supervise" SuperviseSpec.spec
       describe "Render" RenderSpec.spec
+      describe "Options" OptionsSpec.spec

@@ -98,6 +98,8 @@ runTool asking servers call = do
 
 worldFailure :: Asking -> Text -> CallFailure -> Failure
 worldFailure asking server = \case
+  -- The limit that we sent along, seen by the server first.
+  Rejected e | errorCode e == DeadlineExceeded -> worldFailure asking server TimedOut
   Rejected e -> World (server <> ": " <> codeName (errorCode e) <> ": " <> errorMessage e) (errorHint e)
   Lost why -> World why "see what it says with --verbose"
   TimedOut ->
