@@ -1,8 +1,8 @@
 """The `@tool` decorator: a function's signature becomes a name, a description, a JSON Schema and a validator.
 
-All checks happen when the file is loaded, so that a tool that cannot be described never reaches the model. The
-arguments are validated as a typed dictionary instead of a model class: any parameter name is allowed, and a parameter that the
-model leaves out keeps the function's own default, whatever that is.
+All checks happen when the file is loaded, so that a tool that cannot be described never reaches the model.
+The arguments are validated as a typed dictionary instead of a model class: any parameter name is allowed, and a
+parameter that the model leaves out keeps the function's own default, whatever that is.
 """
 
 import inspect

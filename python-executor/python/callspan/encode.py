@@ -87,6 +87,7 @@ class _Copy:
             raise BadResult(f"{place} contains itself")
         if len(self.path) >= MAX_DEPTH:
             raise BadResult(f"the result is nested deeper than {MAX_DEPTH} levels")
+        self._count(1)
         self.path.append(id(value))
         try:
             if kind is list or kind is tuple:
@@ -128,7 +129,7 @@ def _time_text(value: Any) -> str | None:
         return value.isoformat()
     if kind is datetime.datetime or kind is datetime.time:
         zone = type(value.tzinfo)
-        if zone in (types.NoneType, datetime.timezone, zoneinfo.ZoneInfo):
+        if any(zone is known for known in (types.NoneType, datetime.timezone, zoneinfo.ZoneInfo)):
             return value.isoformat()
     return None
 
@@ -148,7 +149,7 @@ def _fields(kind: type, place: str) -> list[str]:
             kept = dataclasses._FIELD if wanted == "__dataclass_fields__" else None  # type: ignore[attr-defined]
             names = [name for name, field in fields.items() if kept is None or getattr(field, "_field_type", 0) is kept]
             return [name for name in names if type(name) is str]
-    hint = "" if kind.__module__ != "builtins" else "; return a list" if kind in (set, frozenset) else ""
+    hint = "; return a list" if kind is set or kind is frozenset else ""
     raise BadResult(f"{place} is a {safe_name(kind)}, which has no JSON form{hint}")
 
 

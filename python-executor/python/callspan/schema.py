@@ -1,8 +1,8 @@
 """JSON Schemas small enough for a tiny model's prompt.
 
 pydantic knows every Python type, but it writes for machines: titles, `$defs`, unions with null. FunctionGemma's prompt
-renders only description, type, enum, items, properties and required, so here each schema is brought to that plain shape
-without changing which values it accepts.
+renders only description, type, enum, items, properties and required, so each schema is brought to that plain form.
+The accepted values stay the same but for one: what may be left out is not offered as null as well.
 """
 
 from typing import Any

@@ -2,13 +2,10 @@
 
 import json
 import textwrap
-from pathlib import Path
 
 import pytest
 
 from callspan import decorator, runtime
-
-TOOLS = Path(__file__).parents[2] / "tools"
 
 
 @pytest.fixture(autouse=True)

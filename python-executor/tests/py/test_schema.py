@@ -1,0 +1,207 @@
+"""What the model is told: a table of hints and the schema that each becomes, and what is refused at load."""
+
+import pytest
+
+from callspan.runtime import ToolFileError
+
+HEADER = """
+import dataclasses, datetime, enum
+from typing import Annotated, Any, Literal, Optional
+from pydantic import BaseModel, Field
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    label: Optional[str] = None
+
+class Line(BaseModel):
+    title: str
+    ends: list[Point]
+
+class Node(BaseModel):
+    value: int
+    children: list["Node"]
+"""
+POINT = {
+    "type": "object",
+    "properties": {"x": {"type": "integer"}, "label": {"type": "string"}},
+    "required": ["x"],
+    "additionalProperties": False,
+}
+OPEN_POINT = {key: value for key, value in POINT.items() if key != "additionalProperties"}
+
+
+@pytest.mark.parametrize(
+    ("hint", "schema"),
+    [
+        ("int", {"type": "integer"}),
+        ("float", {"type": "number"}),
+        ("bool", {"type": "boolean"}),
+        ("str", {"type": "string"}),
+        ("'int'", {"type": "integer"}),
+        ("Literal['a', 'b']", {"type": "string", "enum": ["a", "b"]}),
+        ("Literal['a']", {"type": "string", "enum": ["a"]}),
+        ("Colour", {"type": "string", "enum": ["red", "blue"]}),
+        ("Level", {"type": "integer", "enum": [1]}),
+        ("Optional[str]", {"type": ["string", "null"]}),
+        ("int | str", {"type": ["integer", "string"]}),
+        ("Optional[str] = None", {"type": "string"}),
+        ("int | str | None = None", {"type": ["integer", "string"]}),
+        ("Colour | None = None", {"type": "string", "enum": ["red", "blue"]}),
+        ("Point | None = None", POINT),
+        ("Annotated[int | None, Field(ge=1)] = None", {"type": "integer", "minimum": 1}),
+        ("str = 'a'", {"type": "string", "default": "a"}),
+        ("float = float('inf')", {"type": "number"}),
+        ("list", {"type": "array"}),
+        ("list[int]", {"type": "array", "items": {"type": "integer"}}),
+        ("list[Colour]", {"type": "array", "items": {"type": "string", "enum": ["red", "blue"]}}),
+        ("dict", {"type": "object"}),
+        ("dict[str, float]", {"type": "object", "additionalProperties": {"type": "number"}}),
+        ("datetime.date", {"type": "string", "format": "date"}),
+        ("datetime.datetime", {"type": "string", "format": "date-time"}),
+        ("Annotated[int, Field(ge=0, le=9)]", {"type": "integer", "minimum": 0, "maximum": 9}),
+        ("Annotated[str, Field(description='Own')]", {"type": "string", "description": "Own"}),
+        ("Annotated[str, Field(max_length=3)] = 'x'", {"type": "string", "maxLength": 3, "default": "x"}),
+        ("Point", POINT),
+        (
+            "Line",
+            {
+                "type": "object",
+                "properties": {"title": {"type": "string"}, "ends": {"type": "array", "items": OPEN_POINT}},
+                "required": ["title", "ends"],
+            },
+        ),
+    ],
+)
+def test_hints_become_small_schemas(load, hint, schema):
+    declared = load(HEADER + f"\n@tool\ndef f(x: {hint}): ...\n")["f"]["parameters"]
+    assert declared == {
+        "type": "object",
+        "properties": {"x": schema},
+        "required": [] if " = " in hint else ["x"],
+        "additionalProperties": False,
+    }
+
+
+def test_only_recursive_types_keep_a_definition(load):
+    declared = load(HEADER + "\n@tool\ndef f(node: Node, point: Point, other: Point): ...\n")["f"]["parameters"]
+    assert list(declared["$defs"]) == ["Node"]
+    assert declared["properties"]["point"] == declared["properties"]["other"] == POINT
+    assert declared["$defs"]["Node"]["properties"]["children"]["items"] == {"$ref": "#/$defs/Node"}
+
+
+@pytest.mark.parametrize("name", ["json", "copy", "model_config", "schema", "title", "type", "properties", "_private"])
+def test_any_parameter_name_works(load, call, name):
+    declared = load(f"@tool\ndef f({name}: int): return {name}\n")["f"]["parameters"]
+    assert declared["properties"] == {name: {"type": "integer"}}
+    assert call("f", **{name: 5}) == 5
+
+
+def test_the_docstring_describes_the_tool_and_its_parameters(load):
+    declared = load('''
+        from typing import Annotated
+        from pydantic import Field
+
+        @tool
+        def f(a: int, b: str = "x", c: Annotated[int, Field(description="Own")] = 1, d: int = 2):
+            """Do a thing
+            in two lines.
+
+            More that the model need not read.
+
+            Args:
+                a (int): The first,
+                    on two lines: with a colon
+                b: The second
+                c: Not this
+
+            Returns:
+                nothing: at all
+            """
+    ''')["f"]
+    assert declared["description"] == "Do a thing in two lines."
+    described = {name: part.get("description") for name, part in declared["parameters"]["properties"].items()}
+    assert described == {"a": "The first, on two lines: with a colon", "b": "The second", "c": "Own", "d": None}
+
+
+def test_the_docstring_of_a_parameter_wins_over_that_of_its_type(load):
+    declared = load('''
+        import dataclasses
+
+        @dataclasses.dataclass
+        class Place:
+            """Any place."""
+            name: str
+
+        @tool
+        def f(a: Place, b: Place):
+            """F.
+
+            Args:
+                a: From here
+            """
+    ''')["f"]["parameters"]["properties"]
+    assert declared["a"]["description"] == "From here"
+    assert declared["b"]["description"] == "Any place."
+
+
+def test_the_decorator_takes_a_name_and_a_description(load, call):
+    declared = load('@tool(name="a.b-c", description="Given")\ndef f():\n    """Own."""\n    return 1\n')
+    assert declared["a.b-c"]["description"] == "Given"
+    assert call("a.b-c") == 1
+
+
+def test_the_decorated_function_stays_a_function(load, call):
+    load("@tool\ndef one(): return 1\n@tool\ndef two(): return one() + one()\n")
+    assert call("two") == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("def f(x): ...", "parameter `x` has no type hint: write for example `x: str`"),
+        ("def f(*args: int): ...", "`*args: int` cannot be described to the model: name each parameter"),
+        ("def f(**more: int): ...", "`**more: int` cannot be described"),
+        ("def f(x: int, /): ...", "`x` is positional-only"),
+        ("def f(x: 'Missing'): ...", "a type hint uses 'Missing', which is not defined above the tool"),
+        ("def f(x: object()): ...", "a type hint has no JSON form"),
+        ("def f(x: type(lambda: 0)): ...", "a type hint has no JSON form"),
+        ("def f():\n    yield 1", "return a list instead of yielding"),
+        ("async def f():\n    yield 1", "return a list instead of yielding"),
+        (
+            "def f(x: int):\n    '''F.\n\n    Args:\n        y: wrong\n    '''",
+            "the docstring describes `y`",
+        ),
+    ],
+)
+def test_what_cannot_be_described_is_refused_at_load(load, source, why):
+    with pytest.raises(ToolFileError) as caught:
+        load(f"@tool\n{source}\n")
+    assert str(caught.value).startswith("sample.py:2: tool `f`: ")
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("@tool\nclass F: ...", "@tool is for functions, and this is a type"),
+        ("tool(print)", "@tool is for functions, and this is a builtin_function_or_method"),
+        ("@tool(name='no spaces')\ndef f(): ...", "a name starts with a letter"),
+        ("@tool(name='')\ndef f(): ...", "a name starts with a letter"),
+        (
+            "from pydantic import Field\n@tool\ndef f(x: int = Field(1)): ...",
+            "a Field cannot stand for the default",
+        ),
+    ],
+)
+def test_a_wrong_use_of_the_decorator_is_refused_at_load(load, source, why):
+    with pytest.raises(ToolFileError, match=r"^sample\.py:\d+: ") as caught:
+        load(source)
+    assert why in str(caught.value)
