@@ -34,6 +34,8 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much later than the server the client itself gives up: a server that hangs sends no `DEADLINE_EXCEEDED`.
 const DEADLINE_SLACK: Duration = Duration::from_secs(2);
+/// How long what was sent last may take to be written after the client was dropped.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Questions of the server that may wait for an answer.
 const MAX_ASKS: usize = 64;
 
@@ -302,9 +304,15 @@ async fn run(shared: Arc<Shared>, stream: UnixStream, encoding: Encoding) {
     let status = {
         let read = read(&shared, encoding, reader);
         let write = shared.outbox.write_to(writer);
+        let abandoned = async {
+            shared.closing.cancelled().await;
+            tokio::time::sleep(CLOSE_GRACE).await;
+        };
         tokio::pin!(read, write);
         tokio::select! {
             status = &mut read => status,
+            // A server that does not even read the last cancels.
+            () = abandoned => Status::unavailable("the connection was closed"),
             written = &mut write => match written {
                 // Nobody is left to hear answers.
                 Ok(()) => Status::unavailable("the connection was closed"),

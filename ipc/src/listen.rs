@@ -22,9 +22,10 @@ mod inherited;
 /// Longest socket path: `sun_path` with its closing zero.
 const MAX_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// A killed server's children may hold its lock for a moment longer than it lived.
+/// A killed server's children may hold its lock and its socket for a moment longer than it lived.
 const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+const PROBES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a socket cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -193,7 +194,7 @@ fn lock(path: &Path) -> Result<File, ListenError> {
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
             Err(TryLockError::Error(source)) => return Err(failed("lock", &name)(source)),
         }
     }
@@ -211,11 +212,14 @@ fn remove_stale(path: &Path) -> Result<(), ListenError> {
         }
         Ok(_) => {}
     }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(failed("remove the stale socket", path))
+    for _ in 0..PROBES {
+        match std::os::unix::net::UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return std::fs::remove_file(path).map_err(failed("remove the stale socket", path));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            _ => std::thread::sleep(PAUSE),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        _ => Err(ListenError::InUse(path.to_owned())),
     }
+    Err(ListenError::InUse(path.to_owned()))
 }

@@ -88,3 +88,48 @@ impl FromStr for TraceParent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_traceparent_is_read_and_written_alike() {
+        let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let parent: TraceParent = text.parse().unwrap();
+        assert_eq!(parent.to_string(), text);
+        let child = parent.child();
+        assert_eq!((child.trace_id, child.flags), (parent.trace_id, 1));
+        assert_ne!(child.span_id, parent.span_id);
+        let root = TraceParent::root();
+        assert_eq!(root.to_string().parse(), Ok(root));
+        assert_ne!(root.trace_id, TraceParent::root().trace_id);
+        // A later version may say more; what is known of it is read.
+        assert_eq!(
+            text.replace("00-4b", "01-4b").parse::<TraceParent>(),
+            Ok(parent)
+        );
+        assert!(
+            (text.replace("00-4b", "01-4b") + "-more")
+                .parse::<TraceParent>()
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn what_is_no_traceparent_is_refused() {
+        for bad in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-żbf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(bad.parse::<TraceParent>(), Err(BadTraceParent), "{bad}");
+        }
+    }
+}
