@@ -1,0 +1,152 @@
+//! Weight matrices, one row an output, and their product with activations.
+
+use half::bf16;
+use rayon::prelude::*;
+
+use super::Level;
+
+/// Below this many multiplications the work is done by the calling thread: waking others would cost more.
+const PARALLEL_FROM: usize = 1 << 20;
+/// Rows that one thread takes at a time.
+const ROWS_A_TASK: usize = 64;
+
+/// The numbers of a matrix, as the checkpoint stores them.
+#[derive(Clone, Debug)]
+pub enum Values {
+    F32(Vec<f32>),
+    Bf16(Vec<bf16>),
+}
+
+/// A weight matrix of `rows` outputs by `cols` inputs, row-major.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    rows: usize,
+    cols: usize,
+    values: Values,
+}
+
+impl Matrix {
+    /// `None` if the number of values is not rows × cols.
+    pub fn new(rows: usize, cols: usize, values: Values) -> Option<Self> {
+        let len = match &values {
+            Values::F32(v) => v.len(),
+            Values::Bf16(v) => v.len(),
+        };
+        (len == rows.checked_mul(cols)?).then_some(Self { rows, cols, values })
+    }
+
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Row `row` widened to f32.
+    pub fn row(&self, row: usize) -> Vec<f32> {
+        let range = row * self.cols..(row + 1) * self.cols;
+        match &self.values {
+            Values::F32(v) => v[range].to_vec(),
+            Values::Bf16(v) => v[range].iter().map(|x| x.to_f32()).collect(),
+        }
+    }
+
+    /// `x · selfᵀ`: `x` is n × cols, the result n × rows.
+    pub fn apply(&self, x: &[f32]) -> Vec<f32> {
+        let n = x.len() / self.cols;
+        assert_eq!(
+            n * self.cols,
+            x.len(),
+            "activations of {} values for a matrix of {} columns",
+            x.len(),
+            self.cols
+        );
+        let level = Level::best();
+        // Made row by row (each weight row is read once for all n tokens), then turned round.
+        let mut by_row = vec![0.0f32; self.rows * n];
+        let work = |(task, out): (usize, &mut [f32])| {
+            for (i, out) in out.chunks_exact_mut(n).enumerate() {
+                self.row_times(level, task * ROWS_A_TASK + i, x, out);
+            }
+        };
+        if n == 0 {
+            return by_row;
+        }
+        if self.rows * self.cols * n < PARALLEL_FROM {
+            by_row
+                .chunks_mut(ROWS_A_TASK * n)
+                .enumerate()
+                .for_each(work);
+        } else {
+            by_row
+                .par_chunks_mut(ROWS_A_TASK * n)
+                .enumerate()
+                .for_each(work);
+        }
+        if n == 1 {
+            by_row
+        } else {
+            transpose(&by_row, self.rows, n)
+        }
+    }
+
+    fn row_times(&self, level: Level, row: usize, x: &[f32], out: &mut [f32]) {
+        let range = row * self.cols..(row + 1) * self.cols;
+        let tokens = x.chunks_exact(self.cols).zip(out);
+        match &self.values {
+            Values::F32(w) => tokens.for_each(|(x, out)| *out = level.dot(x, &w[range.clone()])),
+            // For many tokens the row is widened once.
+            Values::Bf16(w) if x.len() > 4 * self.cols => {
+                let wide: Vec<f32> = w[range].iter().map(|v| v.to_f32()).collect();
+                tokens.for_each(|(x, out)| *out = level.dot(x, &wide));
+            }
+            Values::Bf16(w) => {
+                tokens.for_each(|(x, out)| *out = level.dot_bf16(x, &w[range.clone()]))
+            }
+        }
+    }
+}
+
+fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+    let mut out = vec![0.0; values.len()];
+    for (row, line) in values.chunks_exact(cols).enumerate() {
+        for (col, &value) in line.iter().enumerate() {
+            out[col * rows + row] = value;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_gives_what_its_tokens_give_alone() {
+        let (rows, cols, n) = (130, 33, 7);
+        let values: Vec<bf16> = (0..rows * cols)
+            .map(|i| bf16::from_f32(((i * 37) % 101) as f32 / 50.0 - 1.0))
+            .collect();
+        let matrix = Matrix::new(rows, cols, Values::Bf16(values)).unwrap();
+        let x: Vec<f32> = (0..n * cols)
+            .map(|i| ((i * 13) % 29) as f32 / 14.0 - 1.0)
+            .collect();
+        let batch = matrix.apply(&x);
+        for (token, x) in x.chunks_exact(cols).enumerate() {
+            let alone = matrix.apply(x);
+            for (a, b) in alone.iter().zip(&batch[token * rows..]) {
+                assert!((a - b).abs() < 1e-5, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_matrix_of_the_wrong_size_is_not_made() {
+        assert!(Matrix::new(2, 3, Values::F32(vec![0.0; 5])).is_none());
+    }
+}

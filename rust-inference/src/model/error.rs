@@ -1,0 +1,41 @@
+//! What can be wrong with a model's files. Each message names the file or tensor and what was expected.
+
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{path}: {source}", path = .path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path} holds no *.safetensors", path = .0.display())]
+    NoWeights(PathBuf),
+    #[error("{file}: {source}")]
+    Json {
+        file: &'static str,
+        source: serde_json::Error,
+    },
+    #[error("config.json: {0}")]
+    Config(String),
+    #[error("safetensors: {0}")]
+    Safetensors(#[from] safetensors::SafeTensorError),
+    #[error("tensor {name} is missing; expected shape {expected:?}")]
+    MissingTensor { name: String, expected: Vec<usize> },
+    #[error("tensor {name} has shape {found:?}; expected {expected:?}")]
+    WrongShape {
+        name: String,
+        found: Vec<usize>,
+        expected: Vec<usize>,
+    },
+    #[error("tensor {name} is of type {found}; expected BF16, F16 or F32")]
+    WrongType { name: String, found: String },
+    #[error("tensor {name} holds a {value} at index {index}; expected finite numbers")]
+    NotFinite {
+        name: String,
+        value: f32,
+        index: usize,
+    },
+    #[error("tokenizer.json: {0}")]
+    Tokenizer(String),
+}

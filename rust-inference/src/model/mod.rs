@@ -1,0 +1,14 @@
+//! The Gemma 3 text model: configuration, weights, forward pass and KV cache.
+
+mod cache;
+mod config;
+mod error;
+mod files;
+mod gemma3;
+mod weights;
+
+pub use cache::KvCache;
+pub use config::{Attention, Config};
+pub use error::LoadError;
+pub use files::{Bytes, ModelFiles};
+pub use gemma3::Model;

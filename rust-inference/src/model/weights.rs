@@ -1,0 +1,103 @@
+//! Tensors out of safetensors files, checked: present, of the expected shape, of a known type, finite.
+
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use super::{LoadError, files::Bytes};
+use crate::kernels::{Matrix, Values};
+
+/// The opened files of a checkpoint.
+pub(super) struct Tensors<'a>(Vec<SafeTensors<'a>>);
+
+impl<'a> Tensors<'a> {
+    pub(super) fn open(files: &'a [Bytes]) -> Result<Self, LoadError> {
+        Ok(Self(
+            files
+                .iter()
+                .map(|bytes| SafeTensors::deserialize(bytes))
+                .collect::<Result<_, _>>()?,
+        ))
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|file| file.tensor(name).is_ok())
+    }
+
+    /// A matrix of rows × cols; bf16 stays bf16, f16 is widened.
+    pub(super) fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix, LoadError> {
+        let expected = [rows, cols];
+        let values = self.values(name, &expected)?;
+        Matrix::new(rows, cols, values).ok_or_else(|| LoadError::WrongShape {
+            name: name.into(),
+            found: Vec::new(),
+            expected: expected.into(),
+        })
+    }
+
+    /// A vector, widened to f32.
+    pub(super) fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, LoadError> {
+        Ok(match self.values(name, &[len])? {
+            Values::F32(values) => values,
+            Values::Bf16(values) => values.into_iter().map(bf16::to_f32).collect(),
+        })
+    }
+
+    fn values(&self, name: &str, expected: &[usize]) -> Result<Values, LoadError> {
+        let tensor = self
+            .0
+            .iter()
+            .find_map(|file| file.tensor(name).ok())
+            .ok_or_else(|| LoadError::MissingTensor {
+                name: name.into(),
+                expected: expected.into(),
+            })?;
+        if tensor.shape() != expected {
+            return Err(LoadError::WrongShape {
+                name: name.into(),
+                found: tensor.shape().into(),
+                expected: expected.into(),
+            });
+        }
+        let values = decode(name, &tensor)?;
+        let bad = match &values {
+            Values::F32(v) => v.iter().copied().enumerate().find(|(_, x)| !x.is_finite()),
+            Values::Bf16(v) => v
+                .iter()
+                .map(|x| x.to_f32())
+                .enumerate()
+                .find(|(_, x)| !x.is_finite()),
+        };
+        match bad {
+            Some((index, value)) => Err(LoadError::NotFinite {
+                name: name.into(),
+                value,
+                index,
+            }),
+            None => Ok(values),
+        }
+    }
+}
+
+/// The file's numbers are little-endian and need not be aligned.
+fn decode(name: &str, tensor: &TensorView<'_>) -> Result<Values, LoadError> {
+    let (pairs, _) = tensor.data().as_chunks::<2>();
+    let (quads, _) = tensor.data().as_chunks::<4>();
+    match tensor.dtype() {
+        Dtype::BF16 => Ok(Values::Bf16(
+            pairs.iter().map(|b| bf16::from_le_bytes(*b)).collect(),
+        )),
+        Dtype::F16 => Ok(Values::F32(
+            pairs
+                .iter()
+                .map(|b| f16::from_le_bytes(*b).to_f32())
+                .collect(),
+        )),
+        Dtype::F32 => Ok(Values::F32(
+            quads.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        )),
+        other => Err(LoadError::WrongType {
+            name: name.into(),
+            found: format!("{other:?}"),
+        }),
+    }
+}

@@ -1,0 +1,167 @@
+//! Who may use the model, and when: one thread owns it and takes the requests in turn from a bounded queue.
+//!
+//! A request that was cancelled, or whose reader went away, frees its place at the next token.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    model::{KvCache, Model},
+    sampling::{Sampler, SamplingParams},
+};
+
+/// Tokens of a prompt that go through the model between two looks at whether the request still stands.
+const PREFILL_CHUNK: usize = 128;
+
+/// One generation to be made.
+#[derive(Debug)]
+pub struct Job {
+    /// Not empty, shorter than the context, every id below the vocabulary's size.
+    pub prompt: Vec<u32>,
+    pub sampling: SamplingParams,
+    pub max_tokens: usize,
+    /// Tokens that end the generation; they are not reported as [`Event::Token`].
+    pub stop_ids: Vec<u32>,
+    pub cancelled: CancellationToken,
+    /// Unbounded, because what goes through it is bounded by `max_tokens`.
+    pub events: mpsc::UnboundedSender<Event>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    Token(u32),
+    /// The last event.
+    Finished(Finish, Timing),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The model wrote this stop token.
+    Stop(u32),
+    /// `max_tokens` or the end of the context.
+    Length,
+    Cancelled,
+    /// No logit was a number: the weights are broken.
+    NoLogits,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    pub queued: Duration,
+    pub prefill: Duration,
+    pub decode: Duration,
+}
+
+/// The queue has no room.
+#[derive(Debug, thiserror::Error)]
+#[error("{waiting} requests are waiting already")]
+pub struct Full {
+    pub waiting: usize,
+}
+
+/// The way to the thread that owns the model. The thread ends when this is dropped and its queue is empty.
+#[derive(Debug)]
+pub struct Scheduler {
+    queue: mpsc::Sender<(Job, Instant)>,
+    running: Arc<AtomicUsize>,
+}
+
+impl Scheduler {
+    /// At most `queue` requests wait.
+    pub fn start(model: Arc<Model>, queue: usize) -> std::io::Result<Self> {
+        let (sender, mut jobs) = mpsc::channel::<(Job, Instant)>(queue.max(1));
+        let running = Arc::new(AtomicUsize::new(0));
+        let busy = running.clone();
+        thread::Builder::new().name("model".into()).spawn(move || {
+            while let Some((job, since)) = jobs.blocking_recv() {
+                busy.store(1, Ordering::Relaxed);
+                let (finish, timing) = run(&model, &job, since);
+                busy.store(0, Ordering::Relaxed);
+                // A reader that is gone needs no answer.
+                let _ = job.events.send(Event::Finished(finish, timing));
+            }
+        })?;
+        Ok(Self {
+            queue: sender,
+            running,
+        })
+    }
+
+    pub fn submit(&self, job: Job) -> Result<(), Full> {
+        self.queue
+            .try_send((job, Instant::now()))
+            .map_err(|_| Full {
+                waiting: self.waiting(),
+            })
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+}
+
+fn run(model: &Model, job: &Job, since: Instant) -> (Finish, Timing) {
+    let started = Instant::now();
+    let mut timing = Timing {
+        queued: started - since,
+        ..Timing::default()
+    };
+    let gone = || job.cancelled.is_cancelled() || job.events.is_closed();
+    let mut cache = KvCache::new(&model.config);
+    let mut hidden = Vec::new();
+    for chunk in job.prompt.chunks(PREFILL_CHUNK) {
+        if gone() {
+            return (Finish::Cancelled, timing);
+        }
+        hidden = model.forward(chunk, &mut cache);
+    }
+    timing.prefill = started.elapsed();
+    let started = Instant::now();
+    let finish = decode(model, job, &mut cache, hidden, gone);
+    timing.decode = started.elapsed();
+    (finish, timing)
+}
+
+fn decode(
+    model: &Model,
+    job: &Job,
+    cache: &mut KvCache,
+    mut hidden: Vec<f32>,
+    gone: impl Fn() -> bool,
+) -> Finish {
+    let mut sampler = Sampler::new(job.sampling);
+    for _ in 0..job.max_tokens {
+        if gone() {
+            return Finish::Cancelled;
+        }
+        let last = hidden.len().saturating_sub(model.config.hidden_size);
+        let logits = model.logits(hidden.get(last..).unwrap_or_default());
+        let Some(token) = sampler.sample(&logits) else {
+            return Finish::NoLogits;
+        };
+        if job.stop_ids.contains(&token) {
+            return Finish::Stop(token);
+        }
+        if job.events.send(Event::Token(token)).is_err() {
+            return Finish::Cancelled;
+        }
+        if cache.len() >= model.config.context {
+            return Finish::Length;
+        }
+        hidden = model.forward(&[token], cache);
+    }
+    Finish::Length
+}
