@@ -41,6 +41,5 @@ def _zone(city: str) -> str:
     key = city.strip().lower().replace(" ", "_")
     if key in by_name:
         return by_name[key]
-    near = [by_name[name] for name in difflib.get_close_matches(key, by_name, n=3, cutoff=0.6)]
-    hint = f"near it: {', '.join(dict.fromkeys(near))}" if near else "zones look like Europe/Oslo"
-    raise ValueError(f"unknown city or time zone `{city}`; {hint}")
+    near = dict.fromkeys(by_name[name] for name in difflib.get_close_matches(key, by_name, n=3, cutoff=0.7))
+    raise ValueError(f"unknown city {city}" + (f"; near it: {', '.join(near)}" if near else ""))

@@ -9,8 +9,8 @@ _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
 
 
 @tool
-def count_words(text: str) -> dict[str, int | float | str]:
-    """Count the words of a text.
+def analyze_text(text: str) -> dict[str, int | float | str]:
+    """Analyze a text.
 
     Args:
         text: The text

@@ -99,5 +99,5 @@ def _unit(name: str) -> tuple[str, float | str]:
     for known in (key, key.removesuffix("s"), key.removesuffix("es")):
         if known in _UNITS:
             return _UNITS[known]
-    near = difflib.get_close_matches(key, _UNITS, n=3, cutoff=0.5) or ["km", "kg", "celsius"]
-    raise ValueError(f"unknown unit `{name}`; near it: {', '.join(near)}")
+    near = difflib.get_close_matches(key, _UNITS, n=3, cutoff=0.7)
+    raise ValueError(f"unknown unit {name}" + (f"; near it: {', '.join(near)}" if near else ""))

@@ -51,7 +51,7 @@ def test_the_examples_suit_a_small_model():
         ("hash_text", {"text": "abc", "algorithm": "md5"}, "900150983cd24fb0d6963f7d28e17f72"),
         ("encode_base64", {"text": "é?>"}, "w6k/Pg=="),
         (
-            "count_words",
+            "analyze_text",
             {"text": "The end.\nThe mother-in-law's end!"},
             {
                 "words": 5,
@@ -62,7 +62,7 @@ def test_the_examples_suit_a_small_model():
                 "mean_word_length": 5.4,
             },
         ),
-        ("count_words", {"text": ""}, {"words": 0, "characters": 0, "sentences": 0, "lines": 0}),
+        ("analyze_text", {"text": ""}, {"words": 0, "characters": 0, "sentences": 0, "lines": 0}),
         ("query_table", {"table": TABLE, "query": "name where age > 30"}, [{"name": "Ann"}, {"name": "Joann"}]),
         ("query_table", {"table": TABLE, "query": "mean age where city = Oslo"}, 35.5),
         ("query_table", {"table": TABLE, "query": "COUNT where city != 'Oslo' AND age <= 25"}, 1),
@@ -96,11 +96,12 @@ def test_the_time_in_a_city(call):
         (
             "convert_units",
             {"value": 1, "from_unit": "kilometrs", "to_unit": "m"},
-            "unknown unit `kilometrs`; near it",
+            "unknown unit kilometrs; near it",
         ),
+        ("convert_units", {"value": 1, "from_unit": "florps", "to_unit": "m"}, "unknown unit florps"),
         ("convert_units", {"value": 1, "from_unit": "km", "to_unit": "kg"}, "km measures length and kg measures mass"),
-        ("get_time", {"city": "Osloo"}, "unknown city or time zone `Osloo`; near it: Europe/Oslo"),
-        ("get_time", {"city": "Qqqqqqqq"}, "zones look like Europe/Oslo"),
+        ("get_time", {"city": "Osloo"}, "unknown city Osloo; near it: Europe/Oslo"),
+        ("get_time", {"city": "Narnia"}, "unknown city Narnia"),
         ("add_days", {"date": "2026-01-01", "days": 10**9}, "is outside the years 1 to 9999"),
         ("add_days", {"date": "tomorrow", "days": 1}, "`date`: Input should be a valid date"),
         ("calculate", {"expression": "10 / 0"}, "division by zero"),
