@@ -14,6 +14,7 @@ use crate::{
 };
 
 mod connection;
+mod dispatch;
 mod hangup;
 mod request;
 
@@ -21,6 +22,8 @@ pub use request::{Answer, Request};
 
 /// Connections served at once; more wait in the socket's backlog.
 const MAX_CONNECTIONS: usize = 512;
+/// How long a service may take to end a request that was stopped, before the library ends it.
+const STOP_GRACE: Duration = Duration::from_millis(250);
 /// How long requests under way may take after shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
 
