@@ -21,11 +21,12 @@ import Callspan.Ipc.Frame (Body)
 import Callspan.Ipc.Message
 import Callspan.Notice
 import Callspan.Supervise.Child
+import Callspan.Supervise.Failure
 import Callspan.Supervise.Watchdog
 import Callspan.Trace
 import Control.Concurrent (threadDelay)
 import Control.Concurrent.Async (forConcurrently_)
-import Control.Exception (Exception, bracket, catch, finally, mask_, throwIO)
+import Control.Exception (bracket, catch, finally, mask_, throwIO)
 import Control.Monad (unless, void, when, (>=>))
 import Data.Foldable (for_, traverse_)
 import Data.IORef (IORef, modifyIORef', newIORef, readIORef, writeIORef)
@@ -33,9 +34,7 @@ import Data.List.NonEmpty (NonEmpty (..))
 import Data.List.NonEmpty qualified as NonEmpty
 import Data.Maybe (catMaybes, fromMaybe, isJust, isNothing)
 import Data.Text (Text)
-import Data.Text qualified as Text
 import System.Directory (removePathForcibly)
-import System.Process (showCommandForUser)
 
 -- | What the servers of one question share.
 data Host = Host
@@ -77,12 +76,6 @@ data Hop = Hop
     hopReached :: IORef Bool,
     hopRestarts :: IORef Int
   }
-
--- | It cannot be reached, for good: what is wrong, and what to do about it.
-data ServerFailure = ServerFailure Text Text
-  deriving stock (Show)
-
-instance Exception ServerFailure
 
 -- | Whether a request whose outcome is unknown may be sent again.
 data Repeat = Repeatable | Once
@@ -184,7 +177,7 @@ reachHop host hop = do
         Right client -> client <$ writeIORef (hopReached hop) True
         Left why -> do
           remaining <- remainingMicros patience
-          when (remaining == 0) (throwIO (unreachable hop why))
+          when (remaining == 0) (throwIO (if isJust (hopProgram hop) then notYet (hopName hop) else unreachable (hopName hop) (hopSocket hop) why))
           threadDelay (min remaining pause)
           attempt patience (min 20000 (2 * pause))
     givenMicros = 2000000
@@ -216,29 +209,3 @@ keepRunning host hop program =
 -- | How long to wait before each restart, in microseconds; after the last there is none.
 restartPauses :: [Int]
 restartPauses = [20000, 200000, 1000000]
-
-diedAtStart :: Program -> Text -> [Text] -> ServerFailure
-diedAtStart program reason said =
-  ServerFailure
-    (Text.intercalate "\n  " ((programName program <> " " <> reason <> " before it listened; it said:") : orNothing said))
-    ("try it by hand: " <> commandLine program)
-
-diedAgain :: Program -> Text -> Int -> [Text] -> ServerFailure
-diedAgain program reason restarts said =
-  ServerFailure
-    (Text.intercalate "\n  " ((programName program <> " " <> reason <> ", after " <> Text.pack (show restarts) <> " restarts; it said:") : orNothing said))
-    ("try it by hand: " <> commandLine program)
-
-orNothing :: [Text] -> [Text]
-orNothing said = if null said then ["(nothing)"] else said
-
-commandLine :: Program -> Text
-commandLine program = Text.pack (showCommandForUser (programPath program) (programArguments program))
-
-unreachable :: Hop -> Text -> ServerFailure
-unreachable hop why = case hopProgram hop of
-  Just _ -> ServerFailure (hopName hop <> " does not listen yet, and the time is over") "allow more with --timeout SECONDS"
-  Nothing ->
-    ServerFailure
-      (hopName hop <> " cannot be reached at " <> Text.pack (hopSocket hop) <> ": " <> why)
-      ("start it: " <> hopName hop <> " --socket " <> Text.pack (hopSocket hop))
