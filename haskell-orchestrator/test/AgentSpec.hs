@@ -11,7 +11,7 @@ import Data.Text (Text)
 import Data.Text qualified as Text
 import Data.Text.Encoding (encodeUtf8)
 import Test.Hspec
-import Test.Hspec.QuickCheck (prop)
+import Test.Hspec.QuickCheck (modifyMaxSuccess, prop)
 import Test.QuickCheck hiding (GaveUp)
 
 listed :: [Tool]
@@ -96,7 +96,7 @@ calls :: [(Text, Text)] -> Done
 calls cs = Done "" [ToolCall "call_1" n a | (n, a) <- cs] "tool_calls" Nothing "" Nothing []
 
 spec :: Spec
-spec = do
+spec = modifyMaxSuccess (const 1000) $ do
   describe "for any sequence of events" $ do
     prop "asks the model at most as often as its budget allows" $ \(Limits b) (Events es) ->
       length [() | AskModel _ <- actions b es] <= budgetRounds b
@@ -155,6 +155,16 @@ spec = do
     let acts = play defaultBudget [calls [("now", "{\"a\":1}")], calls [("now", "{ \"a\" : 1 }")]] [Ran (result "ok" "{}")]
     length [() | RunTool _ <- acts] `shouldBe` 2
     [n | Finish (Failed (Repeating n _)) <- acts] `shouldBe` [3]
+  it "runs no more calls than its budget allows, and tells the model so" $ do
+    let three = calls [("now", "{\"a\":1}"), ("now", "{\"a\":2}"), ("now", "{\"a\":3}")]
+        acts = play defaultBudget {budgetCalls = 2} [three, say "done"] [Ran (result "ok" "{}")]
+    [callArguments c | RunTool c <- acts] `shouldBe` ["{\"a\":1}", "{\"a\":2}"]
+    [messageContent m | AskModel ms <- acts, m <- ms, messageToolCallId m == "call_3"]
+      `shouldBe` ["{\"error\":\"not run: more than 2 calls for one question\",\"type\":\"RESOURCE_EXHAUSTED\"}"]
+  it "takes no other call's result for the one that it waits for" $ do
+    let unrelated = CallEnded "call_2" (Ran (result "ok" "{\"wrong\":1}"))
+        waiting = [Generated (calls [("now", "{}")])]
+    actions defaultBudget (waiting <> [unrelated]) `shouldBe` actions defaultBudget waiting
   it "does not run calls in the last round" $ do
     let acts = play defaultBudget {budgetRounds = 1} [calls [("now", "{}")]] []
     acts `shouldSatisfy` all (\case RunTool _ -> False; _ -> True)
