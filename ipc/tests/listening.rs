@@ -17,6 +17,7 @@ use std::{
     },
     path::Path,
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use ipc::listen::{ListenError, Listener};
@@ -156,4 +157,45 @@ fn a_passed_socket_is_served() {
         output.status.success() && said.contains("took it"),
         "{said}"
     );
+}
+
+/// Run by the test below in a process of its own, to be killed.
+#[tokio::test]
+#[ignore = "is killed"]
+async fn holds_a_socket() {
+    let listener = Listener::bind(Path::new(&std::env::var("PASSED").unwrap())).unwrap();
+    loop {
+        listener.accept().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_killed_server_leaves_nothing_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.sock");
+    let mut server = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "holds_a_socket"])
+        .env("PASSED", &path)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while UnixStream::connect(&path).is_err() {
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "the server did not start"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(
+        matches!(Listener::bind(&path).unwrap_err(), ListenError::InUse(_)),
+        "it lives"
+    );
+    UnixStream::connect(&path).expect("the refused one displaced nobody");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(path.exists(), "a killed server cannot tidy up");
+    let listener = Listener::bind(&path).unwrap();
+    UnixStream::connect(&path).unwrap();
+    listener.accept().await.unwrap();
 }

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,8 @@ pub enum ClientError {
     Connect { path: PathBuf, source: io::Error },
     #[error("the server on {} runs as another user: it is not trusted", .0.display())]
     Untrusted(PathBuf),
+    #[error("the server does not read what was sent to it, and the call's time is up")]
+    Stuck,
     /// The connection is closed.
     #[error("{0}")]
     Closed(Status),
@@ -146,7 +148,14 @@ impl Client {
     /// Sends a request. Waits only while much that was sent before is still unwritten.
     pub async fn call(&self, body: Body, meta: Meta) -> Result<Call, ClientError> {
         let shared = &self.handle.shared;
-        shared.outbox.room().await;
+        let limit = Duration::from_millis(meta.timeout_ms.into());
+        let deadline = (meta.timeout_ms > 0).then(|| Instant::now() + limit + DEADLINE_SLACK);
+        match deadline {
+            Some(at) => timeout_at(at, shared.outbox.room())
+                .await
+                .map_err(|_| ClientError::Stuck)?,
+            None => shared.outbox.room().await,
+        }
         let inbox = Arc::new(Inbox::default());
         let id = {
             let mut calls = locked(&shared.calls);
@@ -162,8 +171,6 @@ impl Client {
             calls.open.insert(id, inbox.clone());
             id
         };
-        let limit = Duration::from_millis(meta.timeout_ms.into());
-        let deadline = (meta.timeout_ms > 0).then(|| Instant::now() + limit + DEADLINE_SLACK);
         shared.outbox.push(Frame::new(id, body).with_meta(meta));
         Ok(Call {
             id,
@@ -178,6 +185,7 @@ impl Client {
     pub async fn ask(&self, body: Body, meta: Meta) -> Result<Body, Status> {
         let mut call = self.call(body, meta).await.map_err(|error| match error {
             ClientError::Closed(status) => status,
+            ClientError::Stuck => Status::deadline_exceeded(error.to_string()),
             error => Status::unavailable(error.to_string()),
         })?;
         while let Some(body) = call.next().await {
