@@ -1,0 +1,127 @@
+//! The engine's logits against transformers' on random checkpoints, and its greedy answers on the default model.
+//! The references were made by scripts/make_reference_logits.py.
+
+use std::{fs, path::PathBuf};
+
+use rust_inference::{
+    embedded,
+    model::{KvCache, Model, ModelFiles},
+};
+use safetensors::SafeTensors;
+
+const CHECKPOINTS: [&str; 2] = ["one-kv-head", "several-kv-heads"];
+const TOLERANCE: f32 = 1e-4;
+
+fn testdata(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata")
+        .join(name)
+}
+
+fn load(name: &str) -> Model {
+    Model::load(&ModelFiles::open(&testdata(name)).unwrap()).unwrap()
+}
+
+struct Reference {
+    tokens: Vec<u32>,
+    logits: Vec<f32>,
+}
+
+fn reference(name: &str) -> Reference {
+    let bytes = fs::read(testdata(&format!("{name}.reference"))).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let words = |name: &str| {
+        file.tensor(name)
+            .unwrap()
+            .data()
+            .as_chunks::<4>()
+            .0
+            .to_vec()
+    };
+    Reference {
+        tokens: words("tokens")
+            .into_iter()
+            .map(u32::from_le_bytes)
+            .collect(),
+        logits: words("logits")
+            .into_iter()
+            .map(f32::from_le_bytes)
+            .collect(),
+    }
+}
+
+/// The largest difference when the tokens go through the model in portions of `portion`.
+fn difference(name: &str, portion: usize) -> f32 {
+    let model = load(name);
+    let reference = reference(name);
+    let mut cache = KvCache::new(&model.config);
+    let mut logits = Vec::new();
+    for tokens in reference.tokens.chunks(portion) {
+        logits.extend(model.logits(&model.forward(tokens, &mut cache)));
+    }
+    assert_eq!(logits.len(), reference.logits.len());
+    assert!(
+        reference.tokens.len() > 2 * model.config.sliding_window,
+        "the window is crossed"
+    );
+    logits
+        .iter()
+        .zip(&reference.logits)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
+}
+
+#[test]
+fn logits_match_transformers_in_one_prefill() {
+    for name in CHECKPOINTS {
+        let difference = difference(name, usize::MAX);
+        assert!(difference < TOLERANCE, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn logits_match_transformers_token_by_token() {
+    for name in CHECKPOINTS {
+        let difference = difference(name, 1);
+        assert!(difference < TOLERANCE, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn logits_match_transformers_in_chunks_of_any_size() {
+    for name in CHECKPOINTS {
+        for portion in [2, 3, 5, 7, 15, 16, 17, 31, 33, 63] {
+            let difference = difference(name, portion);
+            assert!(difference < TOLERANCE, "{name} by {portion}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn greedy_answers_of_the_default_model_are_those_of_transformers() {
+    let model = embedded::model().unwrap();
+    let lines = fs::read_to_string(testdata("greedy.jsonl")).unwrap();
+    for line in lines.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let ids = |key: &str| -> Vec<u32> { serde_json::from_value(line[key].clone()).unwrap() };
+        let prompt = line["prompt"].as_str().unwrap();
+        let tokens = model
+            .tokenizer
+            .encode(&model.tokenizer.pieces(prompt))
+            .unwrap();
+        assert_eq!(tokens, ids("prompt_ids"), "tokenisation of {prompt}");
+        let mut cache = KvCache::new(&model.config);
+        let mut next = tokens;
+        let mut answer = Vec::new();
+        while answer.len() < ids("answer_ids").len() {
+            let hidden = model.forward(&next, &mut cache);
+            let logits = model.logits(&hidden[hidden.len() - model.config.hidden_size..]);
+            let best = (0..logits.len())
+                .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
+                .unwrap() as u32;
+            answer.push(best);
+            next = vec![best];
+        }
+        assert_eq!(answer, ids("answer_ids"), "answer to {prompt}");
+    }
+}

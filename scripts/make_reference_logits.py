@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Makes the data of rust-inference/tests/parity.rs: tiny random checkpoints and transformers' logits for them.
+
+Needs torch and transformers (versions are written into the data). Run once:
+    python scripts/make_reference_logits.py rust-inference/testdata models/default
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
+
+WINDOW, LENGTH = 16, 64
+
+
+def load(folder, dtype):
+    """A checkpoint in f32, but with the embedding scale rounded to the type that it is run in."""
+    model = Gemma3ForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    scale = torch.tensor(model.config.hidden_size**0.5)
+    model.model.embed_tokens.embed_scale = scale.to(dtype).float()
+    return model
+
+
+def random_checkpoint(out, name, seed, dtype, old_keys, **shape):
+    """A checkpoint with random weights, crossing its sliding window, and its logits."""
+    torch.manual_seed(seed)
+    config = Gemma3TextConfig(
+        vocab_size=96,
+        hidden_size=48,
+        intermediate_size=80,
+        max_position_embeddings=256,
+        sliding_window=WINDOW,
+        attn_implementation="eager",
+        **shape,
+    )
+    model = Gemma3ForCausalLM(config).to(dtype)
+    with torch.no_grad():
+        for key, value in model.named_parameters():
+            value.copy_(torch.randn(value.shape) * (0.3 if "norm" in key else 0.15))
+    folder = out / name
+    model.save_pretrained(folder)
+    tokens = torch.randint(0, 96, (LENGTH,)).tolist()
+    with torch.no_grad():
+        logits = load(folder, dtype)(torch.tensor([tokens])).logits[0]
+    path = folder / "config.json"
+    written = json.loads(path.read_text())
+    if old_keys:  # as transformers 4 wrote them
+        ropes = written.pop("rope_parameters")
+        written["rope_theta"] = ropes["full_attention"]["rope_theta"]
+        written["rope_local_base_freq"] = ropes["sliding_attention"]["rope_theta"]
+        written["_sliding_window_pattern"] = shape["sliding_window_pattern"]
+        written.pop("sliding_window_pattern", None)
+        written.pop("layer_types")
+    path.write_text(json.dumps(written, indent=1) + "\n")
+    # Any tokenizer will do: the logits are of ids.
+    vocabulary = {f"t{i}": i for i in range(96)}
+    tokenizer = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": vocabulary, "merges": []}}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer) + "\n")
+    save_file({"logits": logits.contiguous(), "tokens": torch.tensor(tokens, dtype=torch.int32)}, out / f"{name}.reference")
+    print(name, "logits", tuple(logits.shape), "max", logits.abs().max().item())
+
+
+def greedy(out, default):
+    """What transformers writes after the default model's prompts."""
+    tokenizer = AutoTokenizer.from_pretrained(default)
+    template = (default / "chat_template.jinja").read_text()
+    model = load(default, torch.bfloat16)
+    tools = [
+        {"name": "convert_units", "description": "Convert a value from one unit to another", "parameters": {"type": "object", "properties": {"value": {"type": "number", "description": "Value"}, "from_unit": {"type": "string", "description": "Unit to convert from"}, "to_unit": {"type": "string", "description": "Unit to convert to"}}, "required": ["value", "from_unit", "to_unit"]}},
+        {"name": "get_weather", "description": "Get the current weather for a city", "parameters": {"type": "object", "properties": {"city": {"type": "string", "description": "City"}}, "required": ["city"]}},
+    ]  # fmt: skip
+    with (out / "greedy.jsonl").open("w") as file:
+        for question in ["What's the weather in Paris?", "Convert 12 km to miles", "Hello", "Weather in Oslo and Lima"]:
+            prompt = tokenizer.apply_chat_template(
+                [{"role": "user", "content": question}],
+                tools=tools,
+                chat_template=template,
+                add_generation_prompt=True,
+                tokenize=False,
+            )
+            ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
+            with torch.no_grad():
+                whole = model.generate(ids, do_sample=False, max_new_tokens=48)[0].tolist()
+            line = {"prompt": prompt, "prompt_ids": ids[0].tolist(), "answer_ids": whole[ids.shape[1] :]}
+            file.write(json.dumps(line) + "\n")
+            print(question, "->", tokenizer.decode(line["answer_ids"]))
+
+
+def main():
+    """Writes everything into the directory given first; the default model is the second argument."""
+    out, default = Path(sys.argv[1]), Path(sys.argv[2])
+    print("torch", torch.__version__, "transformers", transformers.__version__)
+    one = {"num_hidden_layers": 4, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 16}
+    several = {"num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+    random_checkpoint(out, "one-kv-head", 1, torch.bfloat16, True, sliding_window_pattern=2, query_pre_attn_scalar=16, **one)
+    kinds = ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]
+    random_checkpoint(out, "several-kv-heads", 2, torch.float32, False, layer_types=kinds, query_pre_attn_scalar=24, **several)
+    greedy(out, default)
+
+
+if __name__ == "__main__":
+    main()
