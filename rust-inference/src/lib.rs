@@ -1,8 +1,10 @@
 //! Serves a Gemma 3 text model for function calling: the engine, the chat format and the service.
 
 pub mod embedded;
+pub mod functiongemma;
 pub mod kernels;
 pub mod model;
 pub mod sampling;
 pub mod scheduler;
+pub mod service;
 pub mod tokenizer;

@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -73,6 +73,8 @@ pub struct Full {
 pub struct Scheduler {
     queue: mpsc::Sender<(Job, Instant)>,
     running: Arc<AtomicUsize>,
+    /// Microseconds that a request lately took, smoothed.
+    pace: Arc<AtomicU64>,
 }
 
 impl Scheduler {
@@ -80,12 +82,21 @@ impl Scheduler {
     pub fn start(model: Arc<Model>, queue: usize) -> std::io::Result<Self> {
         let (sender, mut jobs) = mpsc::channel::<(Job, Instant)>(queue.max(1));
         let running = Arc::new(AtomicUsize::new(0));
-        let busy = running.clone();
+        let pace = Arc::new(AtomicU64::new(0));
+        let (busy, measured) = (running.clone(), pace.clone());
         thread::Builder::new().name("model".into()).spawn(move || {
             while let Some((job, since)) = jobs.blocking_recv() {
                 busy.store(1, Ordering::Relaxed);
                 let (finish, timing) = run(&model, &job, since);
                 busy.store(0, Ordering::Relaxed);
+                let took = (timing.prefill + timing.decode).as_micros() as u64;
+                let before = measured.load(Ordering::Relaxed);
+                let smoothed = if before == 0 {
+                    took
+                } else {
+                    (3 * before + took) / 4
+                };
+                measured.store(smoothed, Ordering::Relaxed);
                 // A reader that is gone needs no answer.
                 let _ = job.events.send(Event::Finished(finish, timing));
             }
@@ -93,6 +104,7 @@ impl Scheduler {
         Ok(Self {
             queue: sender,
             running,
+            pace,
         })
     }
 
@@ -106,6 +118,12 @@ impl Scheduler {
 
     pub fn waiting(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// How long a request that came now would probably wait.
+    pub fn expected_wait(&self) -> Duration {
+        let ahead = (self.waiting() + self.running()) as u64;
+        Duration::from_micros(ahead * self.pace.load(Ordering::Relaxed))
     }
 
     pub fn running(&self) -> usize {

@@ -108,19 +108,20 @@ outcomeIsError = \case
   Refused _ -> True
   OutcomeUnknown _ -> True
 
--- | The content of the tool message that tells the model: the result as it came, or @{"error": …, "type": …}@.
+-- | The content of the tool message that tells the model: the result as it came, or @{"error": …}@. Nothing
+-- else: a tiny model repeats what it is told, and an error's type is for the person, who sees it anyway.
 outcomeContent :: CallOutcome -> Text
 outcomeContent = \case
   Ran result
     | usable result -> resultJson result
-    | resultOutcome result == "ok" -> failed "bad_result" "the tool's result is not JSON"
-    | Just e <- resultError result -> failed (toolErrorType e) (toolErrorMessage e)
-    | otherwise -> failed (resultOutcome result) ("the tool ended with " <> resultOutcome result)
-  Refused e -> failed (codeName (errorCode e)) (errorMessage e)
-  OutcomeUnknown why -> failed "outcome_unknown" ("outcome unknown: " <> why)
+    | resultOutcome result == "ok" -> failed "the tool's result is not JSON"
+    | Just e <- resultError result -> failed (toolErrorMessage e)
+    | otherwise -> failed ("the tool ended with " <> resultOutcome result)
+  Refused e -> failed (errorMessage e)
+  OutcomeUnknown why -> failed ("outcome unknown: " <> why)
   where
-    failed :: Text -> Text -> Text
-    failed kind what = json ["error" Aeson..= what, "type" Aeson..= kind]
+    failed :: Text -> Text
+    failed what = json ["error" Aeson..= what]
 
 usable :: ToolResult -> Bool
 usable result = resultOutcome result == "ok" && isRight (parsed (resultJson result))

@@ -1,0 +1,66 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Serves a Gemma 3 model for function calling over a Unix domain socket.
+#[derive(Debug, Parser)]
+#[command(name = "rust-inference", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  rust-inference --socket /tmp/inf.sock              serve the built-in model
+  rust-inference --model ~/functiongemma-270m-it     serve a Hugging Face directory
+  rust-inference render --input chat.json            print the prompt of {\"messages\": […], \"tools\": […]}
+  rust-inference parse --tools tools.json < text     print the calls in a model's text";
+
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// Where to listen [default: $XDG_RUNTIME_DIR/callspan/inference.sock]
+    #[arg(long, value_name = "PATH", env = "CALLSPAN_INFERENCE_SOCKET")]
+    pub(crate) socket: Option<PathBuf>,
+    /// A Hugging Face directory of a Gemma 3 text checkpoint [default: the small model that is built in]
+    #[arg(long, value_name = "DIR", env = "CALLSPAN_MODEL")]
+    pub(crate) model: Option<PathBuf>,
+    /// Requests that may wait for the model; more are refused
+    #[arg(long, value_name = "N", default_value_t = 64, env = "CALLSPAN_QUEUE", value_parser = at_least_one)]
+    pub(crate) queue: usize,
+    /// Threads that compute [default: the processor's]
+    #[arg(long, value_name = "N", env = "CALLSPAN_THREADS", value_parser = at_least_one)]
+    pub(crate) threads: Option<usize>,
+    /// Most tokens of one answer
+    #[arg(long, value_name = "N", default_value_t = 1024, env = "CALLSPAN_MAX_TOKENS", value_parser = at_least_one)]
+    pub(crate) max_tokens: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print the exact prompt of a conversation, and nothing else
+    Render {
+        /// A file with {"messages": […], "tools": […]} as OpenAI writes them; - is standard input
+        #[arg(long, value_name = "FILE", default_value = "-")]
+        input: PathBuf,
+    },
+    /// Print the text and the calls of what a model wrote, from standard input, as JSON; exit 1 if a call is not valid
+    Parse {
+        /// A file with the tools that were offered, as OpenAI writes them: […] or {"tools": […]}
+        #[arg(long, value_name = "FILE")]
+        tools: PathBuf,
+    },
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("give 1 or more".to_owned()),
+        Ok(n) if n <= 1 << 20 => Ok(n),
+        Ok(_) => Err("give at most 1048576".to_owned()),
+        Err(_) => Err("give a whole number".to_owned()),
+    }
+}

@@ -1,0 +1,53 @@
+//! `FunctionGemma`'s chat format, both ways: conversations to prompts, and a model's text to calls.
+//!
+//! The format as Google's published renderings show it. Where the reference template is defective, what is done
+//! instead is said at the place and pinned by a test.
+
+mod declaration;
+mod input;
+mod parse;
+mod prompt;
+mod reader;
+mod render;
+mod toolbox;
+mod value;
+
+pub use input::{Call, Conversation, InputError, Message, Role, Tool};
+pub use parse::{Event, Parser, parse};
+pub use prompt::{OwnedPiece, Prompt};
+pub use reader::ParseError;
+pub use render::{RenderError, TRIGGER, render};
+pub use toolbox::Toolbox;
+
+/// Nesting of values and schemas that is followed; deeper is an error.
+const MAX_DEPTH: usize = 64;
+
+/// The format's control tokens, by their text: what ids they have is the tokenizer's affair.
+mod control {
+    pub(super) const BOS: &str = "<bos>";
+    pub(super) const EOS: &str = "<eos>";
+    pub(super) const START_TURN: &str = "<start_of_turn>";
+    pub(super) const END_TURN: &str = "<end_of_turn>";
+    pub(super) const START_DECLARATION: &str = "<start_function_declaration>";
+    pub(super) const END_DECLARATION: &str = "<end_function_declaration>";
+    pub(super) const START_CALL: &str = "<start_function_call>";
+    pub(super) const END_CALL: &str = "<end_function_call>";
+    pub(super) const START_RESPONSE: &str = "<start_function_response>";
+    pub(super) const END_RESPONSE: &str = "<end_function_response>";
+    pub(super) const ESCAPE: &str = "<escape>";
+
+    /// All of them.
+    pub(super) const ALL: [&str; 11] = [
+        BOS,
+        EOS,
+        START_TURN,
+        END_TURN,
+        START_DECLARATION,
+        END_DECLARATION,
+        START_CALL,
+        END_CALL,
+        START_RESPONSE,
+        END_RESPONSE,
+        ESCAPE,
+    ];
+}

@@ -1,0 +1,78 @@
+//! A prompt under construction, in pieces that say what is a control token and what is only text.
+
+use super::control;
+use crate::tokenizer::Piece;
+
+/// A part of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnedPiece {
+    Text(String),
+    Control(&'static str),
+}
+
+/// A rendered conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    pieces: Vec<OwnedPiece>,
+    /// What was repaired or will surprise.
+    pub warnings: Vec<String>,
+}
+
+impl Prompt {
+    /// The prompt as one text, in which a control token looks like any other text.
+    pub fn text(&self) -> String {
+        let texts = self.pieces.iter().map(|piece| match piece {
+            OwnedPiece::Text(text) => text.as_str(),
+            OwnedPiece::Control(token) => token,
+        });
+        texts.collect()
+    }
+
+    /// For the tokenizer.
+    pub fn pieces(&self) -> Vec<Piece<'_>> {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            OwnedPiece::Text(text) => Piece::Text(text),
+            OwnedPiece::Control(token) => Piece::Control(token),
+        });
+        pieces.collect()
+    }
+}
+
+/// Builds a [`Prompt`].
+#[derive(Debug, Default)]
+pub(super) struct Writer(Prompt);
+
+impl Writer {
+    pub(super) fn text(&mut self, text: &str) {
+        match self.0.pieces.last_mut() {
+            Some(OwnedPiece::Text(last)) => last.push_str(text),
+            _ => self.0.pieces.push(OwnedPiece::Text(text.to_owned())),
+        }
+    }
+
+    pub(super) fn control(&mut self, token: &'static str) {
+        self.0.pieces.push(OwnedPiece::Control(token));
+    }
+
+    /// A text between its delimiters. If it spells a delimiter itself, the tokens still tell them apart, but the
+    /// prompt's text does not.
+    pub(super) fn escaped(&mut self, text: &str) {
+        if text.contains(control::ESCAPE) {
+            self.warn("a value contains <escape>: the model is given it as letters, the printed prompt is ambiguous");
+        }
+        self.control(control::ESCAPE);
+        self.text(text);
+        self.control(control::ESCAPE);
+    }
+
+    pub(super) fn warn(&mut self, warning: impl Into<String>) {
+        let warning = warning.into();
+        if !self.0.warnings.contains(&warning) {
+            self.0.warnings.push(warning);
+        }
+    }
+
+    pub(super) fn finish(self) -> Prompt {
+        self.0
+    }
+}

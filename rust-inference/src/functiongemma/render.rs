@@ -1,0 +1,166 @@
+//! Conversations to prompts.
+
+use super::{
+    Conversation, Message, Prompt, Role, control, declaration,
+    prompt::Writer,
+    value::{self, Keys},
+};
+use serde_json::{Map, Value};
+
+/// The sentence that makes the model call functions. It is the last of the developer turn's text; where no developer
+/// or system message is given it is the whole of it.
+pub const TRIGGER: &str =
+    "You are a model that can do function calling with the following functions";
+
+/// Why a conversation has no prompt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    #[error("the conversation has no message")]
+    Empty,
+    #[error("messages[{0}]: a tool message must follow an assistant message with tool_calls")]
+    NoCall(usize),
+    #[error(
+        "messages[{message}]: {calls} tool_calls were followed by {responses} tool messages; each needs one"
+    )]
+    Unanswered {
+        message: usize,
+        calls: usize,
+        responses: usize,
+    },
+    #[error(
+        "the key {0:?} cannot be written: it must not be empty or contain `:` `,` braces, brackets or a control token"
+    )]
+    Key(String),
+    #[error("the number {0} is too large")]
+    Number(String),
+    #[error("values or schemas are nested deeper than {0}")]
+    TooDeep(usize),
+}
+
+/// The prompt behind which the model writes its answer.
+pub fn render(conversation: &Conversation) -> Result<Prompt, RenderError> {
+    let mut out = Writer::default();
+    out.control(control::BOS);
+    let messages = developer(&mut out, conversation)?;
+    if conversation.messages.is_empty() {
+        return Err(RenderError::Empty);
+    }
+    let first = conversation.messages.len() - messages.len();
+    // The model's turn is open: its calls were made and answered, and it goes on in the same turn.
+    let mut open = false;
+    let mut calls = 0;
+    for (i, message) in messages.iter().enumerate() {
+        let i = first + i;
+        match message.role {
+            Role::Tool if calls == 0 => return Err(RenderError::NoCall(i)),
+            Role::Tool => {
+                calls -= 1;
+                response(&mut out, message)?;
+            }
+            _ if calls > 0 => return Err(unanswered(messages, first, i, calls)),
+            Role::Model => {
+                if !std::mem::replace(&mut open, true) {
+                    turn(&mut out, "model");
+                }
+                out.text(message.content.trim());
+                for call in &message.calls {
+                    out.control(control::START_CALL);
+                    out.text(&format!("call:{}", call.name));
+                    value::object(&mut out, &call.arguments, Keys::Bare, 0)?;
+                    out.control(control::END_CALL);
+                }
+                calls = message.calls.len();
+                if calls == 0 {
+                    end_turn(&mut out, &mut open);
+                }
+            }
+            Role::User | Role::Developer => {
+                if open {
+                    end_turn(&mut out, &mut open);
+                }
+                turn(&mut out, "user");
+                out.text(message.content.trim());
+                end_turn(&mut out, &mut open);
+            }
+        }
+    }
+    if calls > 0 {
+        return Err(unanswered(
+            messages,
+            first,
+            conversation.messages.len(),
+            calls,
+        ));
+    }
+    if !open {
+        turn(&mut out, "model");
+    }
+    Ok(out.finish())
+}
+
+/// The developer turn, if there is one; gives the messages that are left.
+fn developer<'a>(
+    out: &mut Writer,
+    conversation: &'a Conversation,
+) -> Result<&'a [Message], RenderError> {
+    let (text, rest) = match conversation.messages.split_first() {
+        Some((first, rest)) if first.role == Role::Developer => (first.content.trim(), rest),
+        _ if conversation.tools.is_empty() => ("", conversation.messages.as_slice()),
+        _ => (TRIGGER, conversation.messages.as_slice()),
+    };
+    if text.is_empty() && conversation.tools.is_empty() {
+        return Ok(rest);
+    }
+    if !conversation.tools.is_empty() && !text.contains(TRIGGER) {
+        out.warn(format!(
+            "the system message lacks the sentence {TRIGGER:?}: the model may answer in prose"
+        ));
+    }
+    turn(out, "developer");
+    out.text(text);
+    for tool in &conversation.tools {
+        declaration::write(out, tool)?;
+    }
+    end_turn(out, &mut false);
+    Ok(rest)
+}
+
+fn response(out: &mut Writer, message: &Message) -> Result<(), RenderError> {
+    out.control(control::START_RESPONSE);
+    out.text(&format!("response:{}", message.name));
+    match &message.response {
+        Value::Object(map) => value::object(out, map, Keys::Bare, 0)?,
+        scalar => {
+            let map = Map::from_iter([("value".to_owned(), scalar.clone())]);
+            value::object(out, &map, Keys::Bare, 0)?;
+        }
+    }
+    out.control(control::END_RESPONSE);
+    Ok(())
+}
+
+fn turn(out: &mut Writer, role: &str) {
+    out.control(control::START_TURN);
+    out.text(role);
+    out.text("\n");
+}
+
+fn end_turn(out: &mut Writer, open: &mut bool) {
+    out.control(control::END_TURN);
+    out.text("\n");
+    *open = false;
+}
+
+fn unanswered(messages: &[Message], first: usize, at: usize, missing: usize) -> RenderError {
+    let before = messages.get(..at - first).unwrap_or_default();
+    let asked = before
+        .iter()
+        .rposition(|message| message.role == Role::Model)
+        .unwrap_or(0);
+    let calls = before.get(asked).map_or(0, |message| message.calls.len());
+    RenderError::Unanswered {
+        message: first + asked,
+        calls,
+        responses: calls - missing,
+    }
+}

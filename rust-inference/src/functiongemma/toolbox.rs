@@ -1,0 +1,78 @@
+//! The tools that were offered: what a model may call, and with what.
+
+use std::collections::HashMap;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value};
+
+use super::{InputError, Tool};
+
+/// The offered tools, their schemas compiled.
+#[derive(Debug, Default)]
+pub struct Toolbox(HashMap<String, Option<Validator>>);
+
+impl Toolbox {
+    /// Two tools of one name and schemas that are none are refused. References out of a schema are not followed.
+    pub fn new(tools: &[Tool]) -> Result<Self, InputError> {
+        let mut toolbox = Self::default();
+        for (i, tool) in tools.iter().enumerate() {
+            let place = format!("tools[{i}].parameters");
+            let compile = |schema: &Map<String, Value>| {
+                jsonschema::options()
+                    .with_draft(jsonschema::Draft::Draft202012)
+                    .build(&Value::Object(schema.clone()))
+                    .map_err(|error| {
+                        InputError::new(&place, format!("not a usable JSON Schema: {error}"))
+                    })
+            };
+            let validator = tool.parameters.as_ref().map(compile).transpose()?;
+            if toolbox.0.insert(tool.name.clone(), validator).is_some() {
+                return Err(InputError::new(
+                    format!("tools[{i}]"),
+                    format!("a second tool is named {:?}", tool.name),
+                ));
+            }
+        }
+        Ok(toolbox)
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The names for an error message.
+    pub(super) fn names(&self) -> String {
+        let mut names: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let shown = names.iter().take(8).copied().collect::<Vec<_>>().join(", ");
+        match names.len() {
+            0 => "no functions".to_owned(),
+            n if n > 8 => format!("{shown} and {} more", n - 8),
+            _ => shown,
+        }
+    }
+
+    /// What is wrong with the arguments of a call, and where.
+    pub(super) fn check(&self, name: &str, arguments: &Value) -> Result<(), String> {
+        let Some(Some(validator)) = self.0.get(name) else {
+            return match arguments.as_object().is_some_and(|map| !map.is_empty()) {
+                true => Err("the function takes no arguments".to_owned()),
+                false => Ok(()),
+            };
+        };
+        match validator.iter_errors(arguments).next() {
+            None => Ok(()),
+            Some(error) => {
+                let at = error.instance_path().to_string();
+                Err(format!(
+                    "{error}{}",
+                    if at.is_empty() {
+                        at
+                    } else {
+                        format!(" (at {at})")
+                    }
+                ))
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a request may ask for: checked before anything is computed, each refusal with what to do about it.
+
+use ipc::{
+    Status,
+    proto::{Generate, Sampling},
+};
+
+use crate::sampling::SamplingParams;
+
+/// Stop texts of one request, and the bytes of each.
+const MAX_STOPS: usize = 16;
+const MAX_STOP_BYTES: usize = 1024;
+
+pub(super) fn check_model(asked: &str, served: &str) -> Result<(), Status> {
+    if asked.is_empty() || asked == served {
+        return Ok(());
+    }
+    Err(
+        Status::not_found(format!("model {asked:?} is not served here"))
+            .with_hint(format!("leave `model` out, or ask for {served:?}")),
+    )
+}
+
+pub(super) fn sampling(asked: Option<&Sampling>) -> Result<SamplingParams, Status> {
+    let Some(asked) = asked else {
+        return Ok(SamplingParams::default());
+    };
+    let refuse = |name: &str, value: f32, range: &str| {
+        Err(
+            Status::invalid_argument(format!("sampling.{name} is {value}"))
+                .with_hint(format!("give a number from {range}")),
+        )
+    };
+    if !(0.0..=100.0).contains(&asked.temperature) {
+        return refuse("temperature", asked.temperature, "0 (greedy) to 100");
+    }
+    if !(0.0..=1.0).contains(&asked.top_p) {
+        return refuse("top_p", asked.top_p, "0 to 1 (0 and 1: all tokens)");
+    }
+    Ok(SamplingParams {
+        temperature: asked.temperature,
+        top_k: asked.top_k as usize,
+        top_p: asked.top_p,
+        seed: asked.seed,
+    })
+}
+
+pub(super) fn check_stops(generate: &Generate) -> Result<(), Status> {
+    let stops = &generate.stop;
+    if stops.len() > MAX_STOPS {
+        return Err(Status::invalid_argument(format!(
+            "{} stop texts; at most {MAX_STOPS} are possible",
+            stops.len()
+        )));
+    }
+    if stops.iter().any(String::is_empty) {
+        return Err(
+            Status::invalid_argument("an empty stop text would end every answer")
+                .with_hint("leave it out"),
+        );
+    }
+    if stops.iter().any(|stop| stop.len() > MAX_STOP_BYTES) {
+        return Err(Status::invalid_argument(format!(
+            "a stop text has more than {MAX_STOP_BYTES} bytes"
+        )));
+    }
+    Ok(())
+}
+
+/// How many tokens may be written behind a prompt.
+pub(super) fn room(prompt: usize, context: usize) -> Result<usize, Status> {
+    if prompt < context {
+        return Ok(context - prompt);
+    }
+    Err(Status::failed_precondition(format!(
+        "the prompt has {prompt} tokens, the model's context {context}, and an answer needs at least one"
+    ))
+    .with_hint("shorten the conversation or offer fewer tools"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_range_is_refused_by_name() {
+        for (asked, name) in [
+            (
+                Sampling {
+                    temperature: -1.0,
+                    ..Sampling::default()
+                },
+                "temperature",
+            ),
+            (
+                Sampling {
+                    temperature: f32::NAN,
+                    ..Sampling::default()
+                },
+                "temperature",
+            ),
+            (
+                Sampling {
+                    top_p: 1.5,
+                    ..Sampling::default()
+                },
+                "top_p",
+            ),
+        ] {
+            assert!(sampling(Some(&asked)).unwrap_err().message.contains(name));
+        }
+        assert_eq!(sampling(None).unwrap(), SamplingParams::default());
+    }
+
+    #[test]
+    fn a_full_context_tells_both_lengths() {
+        assert_eq!(room(10, 16).unwrap(), 6);
+        let status = room(16, 16).unwrap_err();
+        assert_eq!(status.code, ipc::proto::Code::FailedPrecondition);
+        assert!(status.message.contains("16 tokens") && status.message.contains("context 16"));
+    }
+
+    #[test]
+    fn another_model_is_named_with_the_one_served() {
+        assert!(check_model("", "a").is_ok() && check_model("a", "a").is_ok());
+        let status = check_model("b", "a").unwrap_err();
+        assert!(status.message.contains("\"b\"") && status.hint.contains("\"a\""));
+    }
+}

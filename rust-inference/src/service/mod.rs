@@ -1,0 +1,102 @@
+//! Frames ↔ engine: answers `generate` and `health` for one model.
+
+mod generate;
+mod limits;
+mod output;
+
+use std::sync::Arc;
+
+use ipc::{
+    Status,
+    proto::{Generate, HealthReport, frame::Body},
+    server::{Answer, Request, ServerInfo, Service},
+};
+
+use crate::{model::Model, scheduler::Scheduler};
+
+/// The bodies that this service answers.
+const METHODS: [&str; 1] = ["generate"];
+
+const HELP: &str = r#"rust-inference continues a chat with a small model that can call functions.
+
+One JSON object a line, for instance:
+  {"id":1,"health":{}}
+  {"id":3,"generate":{"chat":{"messages":[{"role":"user","content":"How many miles is 12 km?"}]},"tools":[{"name":"convert_units","description":"Convert a value from one unit to another","parameters":{"type":"object","properties":{"value":{"type":"number"},"from_unit":{"type":"string"},"to_unit":{"type":"string"}},"required":["value","from_unit","to_unit"]}}],"max_tokens":64,"stream":true}}
+  {"id":3,"cancel":{}}
+The answer to generate is delta* (with "stream":true), then done; or error.
+"#;
+
+/// Serves one model.
+#[derive(Debug)]
+pub struct Inference {
+    model: Arc<Model>,
+    scheduler: Scheduler,
+    queue: usize,
+    threads: usize,
+    max_tokens: usize,
+}
+
+impl Inference {
+    /// `queue` requests may wait; an answer has at most `max_tokens` tokens.
+    pub fn start(
+        model: Arc<Model>,
+        queue: usize,
+        threads: usize,
+        max_tokens: usize,
+    ) -> std::io::Result<Self> {
+        let scheduler = Scheduler::start(model.clone(), queue)?;
+        Ok(Self {
+            model,
+            scheduler,
+            queue,
+            threads,
+            max_tokens,
+        })
+    }
+
+    /// What the server says of itself.
+    pub fn info() -> ServerInfo {
+        ServerInfo {
+            name: "rust-inference".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            help: HELP.to_owned(),
+            methods: METHODS.to_vec(),
+            ..ServerInfo::default()
+        }
+    }
+}
+
+impl Service for Inference {
+    async fn handle(self: Arc<Self>, mut request: Request, answer: Answer) {
+        let Body::Generate(generate) =
+            std::mem::replace(&mut request.body, Body::Generate(Generate::default()))
+        else {
+            return answer.fail(Status::unimplemented("this server answers generate"));
+        };
+        match self.generate(generate, &request, &answer).await {
+            Ok(done) => answer.finish(Body::Done(done)),
+            Err(status) => answer.fail(status),
+        }
+    }
+
+    fn health(&self) -> HealthReport {
+        let config = &self.model.config;
+        let details = [
+            ("model", self.model.name.clone()),
+            ("architecture", "Gemma3ForCausalLM".to_owned()),
+            ("parameters", self.model.parameters().to_string()),
+            ("vocabulary", config.vocab_size.to_string()),
+            ("context", config.context.to_string()),
+            ("max_tokens", self.max_tokens.to_string()),
+            ("threads", self.threads.to_string()),
+            ("queue", self.queue.to_string()),
+            ("waiting", self.scheduler.waiting().to_string()),
+            ("running", self.scheduler.running().to_string()),
+        ];
+        HealthReport {
+            status: "SERVING".to_owned(),
+            details: details.map(|(key, value)| (key.to_owned(), value)).into(),
+            ..HealthReport::default()
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! From the model's text to what a client gets: calls out of the text, and the text up to a stop text.
+
+use std::sync::Arc;
+
+use ipc::proto::{Delta, ToolCall};
+
+use crate::functiongemma::{Event, ParseError, Parser, Toolbox};
+
+/// The answer as it grows.
+pub(super) struct Output {
+    /// Nothing: a raw prompt with no tools, whose text is passed on as it is.
+    parser: Option<Parser>,
+    stops: StopTexts,
+    /// All that the model wrote.
+    pub(super) raw: String,
+    pub(super) content: String,
+    pub(super) calls: Vec<ToolCall>,
+}
+
+impl Output {
+    pub(super) fn new(toolbox: Option<Arc<Toolbox>>, stops: Vec<String>) -> Self {
+        Self {
+            parser: toolbox.map(Parser::new),
+            stops: StopTexts::new(stops),
+            raw: String::new(),
+            content: String::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    /// Adds what the model wrote, and gives what of it is settled.
+    pub(super) fn push(&mut self, text: &str) -> Delta {
+        self.raw.push_str(text);
+        let events = match &mut self.parser {
+            Some(parser) => parser.push(text),
+            None => vec![Event::Text(text.to_owned())],
+        };
+        self.take(events)
+    }
+
+    /// No more tokens are wanted: a stop text came, or the text cannot be read any more.
+    pub(super) fn ended(&self) -> bool {
+        self.stops.found || self.error().is_some()
+    }
+
+    pub(super) fn error(&self) -> Option<&ParseError> {
+        self.parser.as_ref().and_then(Parser::error)
+    }
+
+    /// The model is at its end; gives what was held back.
+    pub(super) fn finish(&mut self) -> Result<Delta, ParseError> {
+        let mut delta = Delta::default();
+        // Behind a stop text nothing counts, a half call included.
+        if let Some(parser) = self.parser.take()
+            && !self.stops.found
+        {
+            let events = parser.finish()?;
+            delta = self.take(events);
+        }
+        let held = self.stops.finish();
+        self.content.push_str(&held);
+        delta.text.push_str(&held);
+        Ok(delta)
+    }
+
+    fn take(&mut self, events: Vec<Event>) -> Delta {
+        let mut delta = Delta::default();
+        for event in events {
+            match event {
+                Event::Text(text) => {
+                    let text = self.stops.push(&text);
+                    self.content.push_str(&text);
+                    delta.text.push_str(&text);
+                }
+                Event::Call { name, arguments } if !self.stops.found => {
+                    let id = format!("call_{}", self.calls.len());
+                    let arguments = serde_json::Value::Object(arguments).to_string();
+                    let call = ToolCall {
+                        id,
+                        name,
+                        arguments,
+                    };
+                    self.calls.push(call.clone());
+                    delta.tool_calls.push(call);
+                }
+                Event::Call { .. } => {}
+            }
+        }
+        delta
+    }
+}
+
+/// Looks for stop texts in running text. What may be the beginning of one is held back.
+struct StopTexts {
+    stops: Vec<String>,
+    held: String,
+    found: bool,
+}
+
+impl StopTexts {
+    fn new(stops: Vec<String>) -> Self {
+        Self {
+            stops,
+            held: String::new(),
+            found: false,
+        }
+    }
+
+    fn push(&mut self, text: &str) -> String {
+        if self.found {
+            return String::new();
+        }
+        self.held.push_str(text);
+        let first = self
+            .stops
+            .iter()
+            .filter_map(|stop| self.held.find(stop))
+            .min();
+        if let Some(at) = first {
+            self.found = true;
+            self.held.truncate(at);
+            return std::mem::take(&mut self.held);
+        }
+        let kept = self
+            .held
+            .char_indices()
+            .map(|(at, _)| at)
+            .find(|at| {
+                let tail = self.held.get(*at..).unwrap_or_default();
+                self.stops.iter().any(|stop| stop.starts_with(tail))
+            })
+            .unwrap_or(self.held.len());
+        let tail = self.held.split_off(kept);
+        std::mem::replace(&mut self.held, tail)
+    }
+
+    fn finish(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn run(stops: &[&str], parts: &[&str]) -> (String, bool) {
+        let mut texts = StopTexts::new(stops.iter().map(|s| (*s).to_owned()).collect());
+        let mut out: String = parts.iter().map(|part| texts.push(part)).collect();
+        out += &texts.finish();
+        (out, texts.found)
+    }
+
+    #[test]
+    fn text_ends_before_the_first_stop() {
+        assert_eq!(run(&["END"], &["a E", "N", "D b"]), ("a ".to_owned(), true));
+        assert_eq!(run(&["END"], &["a E", "NE"]), ("a ENE".to_owned(), false));
+        assert_eq!(run(&["bc", "abcd"], &["ab", "cd"]), ("a".to_owned(), true));
+        assert_eq!(run(&[], &["é", ""]), ("é".to_owned(), false));
+    }
+
+    proptest! {
+        #[test]
+        fn portions_do_not_matter(text in "[abé]{0,30}", stop in "[abé]{1,4}", cut in 0usize..30) {
+            let at = text.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(text.len());
+            let (head, tail) = text.split_at(at);
+            let whole = run(&[&stop], &[&text]);
+            prop_assert_eq!(&run(&[&stop], &[head, tail]), &whole);
+            let expected = text.split(&stop).next().unwrap().to_owned();
+            prop_assert_eq!(whole.1, text.contains(&stop));
+            prop_assert_eq!(whole.0, if whole.1 { expected } else { text });
+        }
+    }
+}
