@@ -1,0 +1,101 @@
+//! What a frame says, in a few words: the part that a person looks for first, not all of it.
+use ipc::{
+    codec::json,
+    proto::{Code, Frame, ToolCall, frame::Body, generate::Input},
+};
+
+/// A body in a few words, unescaped.
+pub(super) fn summary(body: &Body) -> String {
+    match body {
+        Body::Generate(generate) => {
+            let text = match &generate.input {
+                Some(Input::Prompt(prompt)) => prompt.as_str(),
+                Some(Input::Chat(chat)) => chat
+                    .messages
+                    .last()
+                    .map_or("", |message| message.content.as_str()),
+                None => "",
+            };
+            match generate.tools.len() {
+                0 => text.to_owned(),
+                1 => format!("{text} (1 tool)"),
+                tools => format!("{text} ({tools} tools)"),
+            }
+        }
+        Body::Delta(delta) => parts([
+            delta.text.clone(),
+            calls(&delta.tool_calls),
+            labelled("stdout", &delta.stdout),
+            labelled("stderr", &delta.stderr),
+        ]),
+        Body::Done(done) => parts([
+            done.finish_reason.clone(),
+            done.error
+                .as_ref()
+                .map(|error| error.message.clone())
+                .unwrap_or_default(),
+            calls(&done.tool_calls),
+            done.content.clone(),
+        ]),
+        Body::CallTool(call) => format!("{}({})", call.name, call.arguments),
+        Body::ToolResult(result) => parts([
+            result.outcome.clone(),
+            result.result.clone(),
+            result
+                .error
+                .as_ref()
+                .map(|error| format!("{}: {}", error.r#type, error.message))
+                .unwrap_or_default(),
+        ]),
+        Body::ToolRequest(ask) => parts([ask.kind.clone(), calls(ask.call.as_slice())]),
+        Body::ToolDecision(decision) => parts([
+            decision.verdict.clone(),
+            decision.result.clone(),
+            decision.reason.clone(),
+        ]),
+        Body::Error(error) => {
+            let code = Code::try_from(error.code).map_or("UNKNOWN", |code| code.as_str_name());
+            format!("{code}: {}", error.message)
+        }
+        Body::Tools(tools) => {
+            let names: Vec<_> = tools.tools.iter().map(|tool| tool.name.as_str()).collect();
+            names.join(", ")
+        }
+        Body::HealthReport(report) => {
+            format!("{} {} {}", report.status, report.server, report.version)
+        }
+        Body::Welcome(welcome) => format!("{} {}", welcome.server, welcome.version),
+        Body::Hello(hello) => hello.client.clone(),
+        Body::Ping(ping) => ping.payload.clone(),
+        Body::Pong(pong) => pong.payload.clone(),
+        Body::GoAway(away) => away.reason.clone(),
+        Body::Description(description) => description.help.clone(),
+        Body::Cancel(_) | Body::Health(_) | Body::Describe(_) | Body::ListTools(_) => String::new(),
+    }
+}
+
+/// A frame whose body this protocol does not know.
+pub(super) fn of_unknown(frame: &Frame) -> String {
+    json::to_line(frame).unwrap_or_default()
+}
+
+fn parts<const N: usize>(parts: [String; N]) -> String {
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(" · ")
+}
+
+fn labelled(name: &str, text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!("{name}: {text}")
+    }
+}
+
+fn calls(calls: &[ToolCall]) -> String {
+    let calls: Vec<_> = calls
+        .iter()
+        .map(|call| format!("{}({})", call.name, call.arguments))
+        .collect();
+    calls.join(" ")
+}

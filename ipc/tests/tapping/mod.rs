@@ -1,0 +1,140 @@
+//! A running `ipc tap`, and what it says.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test file is a crate of its own and uses its part of these helpers"
+)]
+use std::{
+    cell::RefCell,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Tap {
+    pub path: PathBuf,
+    child: RefCell<Child>,
+    _dir: TempDir,
+}
+
+pub struct Said {
+    pub stdout: String,
+    pub stderr: String,
+    pub status: Option<i32>,
+}
+
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+impl Tap {
+    /// Runs `ipc tap` in front of `upstream`, and waits until it listens.
+    pub fn start(upstream: &Path, flags: &[&str]) -> Self {
+        Self::start_with(upstream, flags, |_| {})
+    }
+
+    pub fn start_with(upstream: &Path, flags: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tap.sock");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipc"));
+        command.arg("tap").arg(&path).arg(upstream).args(flags);
+        for name in ["NO_COLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(name);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        change(&mut command);
+        let child = RefCell::new(command.spawn().unwrap());
+        until("the tap to listen", || path.exists());
+        Self {
+            path,
+            child,
+            _dir: dir,
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.borrow().id()
+    }
+
+    /// Nobody reads its stdout any more.
+    pub fn close_stdout(&self) {
+        drop(self.child.borrow_mut().stdout.take());
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid() as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// SIGTERM, and what it said up to its end.
+    pub fn stop(&self) -> Said {
+        self.terminate();
+        self.rest()
+    }
+
+    /// Reads stdout and stderr to their ends.
+    pub fn rest(&self) -> Said {
+        let mut child = self.child.borrow_mut();
+        let mut stderr = child.stderr.take().unwrap();
+        let errors = thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut bytes = Vec::new();
+        if let Some(mut stdout) = child.stdout.take() {
+            stdout.read_to_end(&mut bytes).unwrap();
+        }
+        let status = child.wait().unwrap().code();
+        Said {
+            stdout: String::from_utf8(bytes).unwrap(),
+            stderr: errors.join().unwrap(),
+            status,
+        }
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        let mut child = self.child.borrow_mut();
+        // It may have ended already.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// A line with its time and its latency, which no test knows, replaced by as many letters.
+pub fn masked(line: &str) -> String {
+    let (time, rest) = line.split_at(13);
+    let digits = |at: usize| time.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    assert!(
+        [0, 1, 3, 4, 6, 7, 9, 10, 11].into_iter().all(digits) && time.ends_with('Z'),
+        "{line}"
+    );
+    let words: Vec<_> = rest.match_indices(" ms  ").collect();
+    let rest = match words.first() {
+        Some((at, _)) => {
+            let start = rest[..*at].rfind(' ').unwrap();
+            let before = rest[..start].trim_end();
+            format!("{before}  LATENCY  {}", &rest[at + 5..])
+        }
+        None => rest.to_owned(),
+    };
+    format!("TIME{rest}")
+}
