@@ -60,7 +60,9 @@ def random_checkpoint(out, name, seed, dtype, old_keys, **shape):
     vocabulary = {f"t{i}": i for i in range(96)}
     tokenizer = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": vocabulary, "merges": []}}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer) + "\n")
-    save_file({"logits": logits.contiguous(), "tokens": torch.tensor(tokens, dtype=torch.int32)}, out / f"{name}.reference")
+    save_file(
+        {"logits": logits.contiguous(), "tokens": torch.tensor(tokens, dtype=torch.int32)}, out / f"{name}.reference"
+    )
     print(name, "logits", tuple(logits.shape), "max", logits.abs().max().item())
 
 
@@ -70,9 +72,29 @@ def greedy(out, default):
     template = (default / "chat_template.jinja").read_text()
     model = load(default, torch.bfloat16)
     tools = [
-        {"name": "convert_units", "description": "Convert a value from one unit to another", "parameters": {"type": "object", "properties": {"value": {"type": "number", "description": "Value"}, "from_unit": {"type": "string", "description": "Unit to convert from"}, "to_unit": {"type": "string", "description": "Unit to convert to"}}, "required": ["value", "from_unit", "to_unit"]}},
-        {"name": "get_weather", "description": "Get the current weather for a city", "parameters": {"type": "object", "properties": {"city": {"type": "string", "description": "City"}}, "required": ["city"]}},
-    ]  # fmt: skip
+        {
+            "name": "convert_units",
+            "description": "Convert a value from one unit to another",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "value": {"type": "number", "description": "Value"},
+                    "from_unit": {"type": "string", "description": "Unit to convert from"},
+                    "to_unit": {"type": "string", "description": "Unit to convert to"},
+                },
+                "required": ["value", "from_unit", "to_unit"],
+            },
+        },
+        {
+            "name": "get_weather",
+            "description": "Get the current weather for a city",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string", "description": "City"}},
+                "required": ["city"],
+            },
+        },
+    ]
     with (out / "greedy.jsonl").open("w") as file:
         for question in ["What's the weather in Paris?", "Convert 12 km to miles", "Hello", "Weather in Oslo and Lima"]:
             prompt = tokenizer.apply_chat_template(
@@ -96,9 +118,20 @@ def main():
     print("torch", torch.__version__, "transformers", transformers.__version__)
     one = {"num_hidden_layers": 4, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 16}
     several = {"num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
-    random_checkpoint(out, "one-kv-head", 1, torch.bfloat16, True, sliding_window_pattern=2, query_pre_attn_scalar=16, **one)
-    kinds = ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]
-    random_checkpoint(out, "several-kv-heads", 2, torch.float32, False, layer_types=kinds, query_pre_attn_scalar=24, **several)
+    random_checkpoint(
+        out, "one-kv-head", 1, torch.bfloat16, True, sliding_window_pattern=2, query_pre_attn_scalar=16, **one
+    )
+    kinds = [
+        "sliding_attention",
+        "full_attention",
+        "sliding_attention",
+        "sliding_attention",
+        "full_attention",
+        "sliding_attention",
+    ]
+    random_checkpoint(
+        out, "several-kv-heads", 2, torch.float32, False, layer_types=kinds, query_pre_attn_scalar=24, **several
+    )
     greedy(out, default)
 
 

@@ -23,7 +23,7 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
-    /// Where to listen [default: $XDG_RUNTIME_DIR/callspan/inference.sock]
+    /// Where to listen [default: $`XDG_RUNTIME_DIR/callspan/inference.sock`]
     #[arg(long, value_name = "PATH", env = "CALLSPAN_INFERENCE_SOCKET")]
     pub(crate) socket: Option<PathBuf>,
     /// A Hugging Face directory of a Gemma 3 text checkpoint [default: the small model that is built in]
@@ -44,13 +44,13 @@ pub(crate) struct Serve {
 pub(crate) enum Command {
     /// Print the exact prompt of a conversation, and nothing else
     Render {
-        /// A file with {"messages": […], "tools": […]} as OpenAI writes them; - is standard input
+        /// A file with {"messages": […], "tools": […]} as `OpenAI` writes them; - is standard input
         #[arg(long, value_name = "FILE", default_value = "-")]
         input: PathBuf,
     },
     /// Print the text and the calls of what a model wrote, from standard input, as JSON; exit 1 if a call is not valid
     Parse {
-        /// A file with the tools that were offered, as OpenAI writes them: […] or {"tools": […]}
+        /// A file with the tools that were offered, as `OpenAI` writes them: […] or {"tools": […]}
         #[arg(long, value_name = "FILE")]
         tools: PathBuf,
     },

@@ -24,6 +24,10 @@ struct Failure {
 }
 
 impl Failure {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it reads best with the error itself"
+    )]
     fn usage(what: impl ToString, fix: impl Into<String>) -> Self {
         Self {
             what: what.to_string(),

@@ -239,8 +239,8 @@ impl Utf8Stream {
             }
         }
         // Only at the very end can a broken character still be an unfinished one.
-        let unfinished = kept > 0
-            && matches!(std::str::from_utf8(&self.held[self.held.len() - kept..]), Err(e) if e.error_len().is_none());
+        let end = self.held.get(self.held.len() - kept..).unwrap_or_default();
+        let unfinished = matches!(std::str::from_utf8(end), Err(e) if e.error_len().is_none());
         if unfinished {
             text.pop();
             self.held.drain(..self.held.len() - kept);

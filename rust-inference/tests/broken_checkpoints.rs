@@ -1,4 +1,8 @@
 //! Checkpoints with something wrong: the error names the file or tensor and what was expected.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests, outside of the tests' own functions"
+)]
 
 use std::{fs, path::Path};
 

@@ -1,5 +1,9 @@
 //! The engine's logits against transformers' on random checkpoints, and its greedy answers on the default model.
-//! The references were made by scripts/make_reference_logits.py.
+//! The references were made by `scripts/make_reference_logits.py`.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests, outside of the tests' own functions"
+)]
 
 use std::{fs, path::PathBuf};
 

@@ -149,16 +149,13 @@ impl<'a> Reader<'a> {
     fn string(&mut self) -> Result<String, ParseError> {
         let at = self.at;
         self.expect(ESCAPE)?;
-        match self.rest().find(ESCAPE) {
-            Some(length) => {
-                let text = self.rest().get(..length).unwrap_or_default().to_owned();
-                self.at += length + ESCAPE.len();
-                Ok(text)
-            }
-            None => {
-                self.at = at;
-                Err(self.error(format!("this string has no closing {ESCAPE}")))
-            }
+        if let Some(length) = self.rest().find(ESCAPE) {
+            let text = self.rest().get(..length).unwrap_or_default().to_owned();
+            self.at += length + ESCAPE.len();
+            Ok(text)
+        } else {
+            self.at = at;
+            Err(self.error(format!("this string has no closing {ESCAPE}")))
         }
     }
 

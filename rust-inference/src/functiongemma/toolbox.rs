@@ -55,9 +55,10 @@ impl Toolbox {
     /// What is wrong with the arguments of a call, and where.
     pub(super) fn check(&self, name: &str, arguments: &Value) -> Result<(), String> {
         let Some(Some(validator)) = self.0.get(name) else {
-            return match arguments.as_object().is_some_and(|map| !map.is_empty()) {
-                true => Err("the function takes no arguments".to_owned()),
-                false => Ok(()),
+            return if arguments.as_object().is_some_and(|map| !map.is_empty()) {
+                Err("the function takes no arguments".to_owned())
+            } else {
+                Ok(())
             };
         };
         match validator.iter_errors(arguments).next() {

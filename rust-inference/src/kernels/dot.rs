@@ -1,5 +1,8 @@
 //! Dot products of an activation row with a weight row, for each instruction set.
 
+// Each of these small loops has to be compiled anew inside every function with a `target_feature` of its own.
+#![allow(clippy::inline_always)]
+
 use std::sync::OnceLock;
 
 use half::bf16;

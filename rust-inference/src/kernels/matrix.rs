@@ -57,6 +57,9 @@ impl Matrix {
     }
 
     /// `x · selfᵀ`: `x` is n × cols, the result n × rows.
+    ///
+    /// # Panics
+    /// When `x` is not whole rows: a mistake of ours, never of a checkpoint, whose shapes were checked at loading.
     pub fn apply(&self, x: &[f32]) -> Vec<f32> {
         let n = x.len() / self.cols;
         assert_eq!(
@@ -106,7 +109,7 @@ impl Matrix {
                 tokens.for_each(|(x, out)| *out = level.dot(x, &wide));
             }
             Values::Bf16(w) => {
-                tokens.for_each(|(x, out)| *out = level.dot_bf16(x, &w[range.clone()]))
+                tokens.for_each(|(x, out)| *out = level.dot_bf16(x, &w[range.clone()]));
             }
         }
     }

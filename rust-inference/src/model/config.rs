@@ -1,4 +1,4 @@
-//! config.json and generation_config.json, in the spellings of old and new versions of transformers.
+//! config.json and `generation_config.json`, in the spellings of old and new versions of transformers.
 
 use std::collections::BTreeMap;
 
@@ -328,7 +328,7 @@ mod tests {
             ),
             (5e5, 8.0, 2e4)
         );
-        assert_eq!(old.rope_sliding.factor, 1.0);
+        assert!((old.rope_sliding.factor - 1.0).abs() < f64::EPSILON);
         let new = config(
             r#"{"layer_types":["full_attention","sliding_attention","full_attention"],"sliding_window_pattern":3,
             "rope_parameters":{"full_attention":{"rope_theta":3e6,"rope_type":"default"},"sliding_attention":{"rope_theta":7e3}}}"#,

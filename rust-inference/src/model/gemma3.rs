@@ -161,9 +161,9 @@ impl Model {
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
         let mut logits = self.head.as_ref().unwrap_or(&self.embedding).apply(hidden);
         if let Some(cap) = self.config.logit_softcap {
-            logits
-                .iter_mut()
-                .for_each(|logit| *logit = cap * (*logit / cap).tanh());
+            for logit in &mut logits {
+                *logit = cap * (*logit / cap).tanh();
+            }
         }
         logits
     }

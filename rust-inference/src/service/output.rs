@@ -111,12 +111,13 @@ impl StopTexts {
             return String::new();
         }
         self.held.push_str(text);
+        // The one that ends first, as if the text had come letter by letter: portions must not matter.
         let first = self
             .stops
             .iter()
-            .filter_map(|stop| self.held.find(stop))
+            .filter_map(|stop| self.held.find(stop).map(|at| (at + stop.len(), at)))
             .min();
-        if let Some(at) = first {
+        if let Some((_, at)) = first {
             self.found = true;
             self.held.truncate(at);
             return std::mem::take(&mut self.held);
