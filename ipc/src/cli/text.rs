@@ -12,11 +12,23 @@ fn acts(c: char) -> bool {
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if acts(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
+        match c {
+            '\n' | '\r' | '\t' => out.extend(c.escape_default()),
+            // Writing to a String does not fail.
+            c if c.is_ascii_control() => drop(write!(out, "\\x{:02x}", c as u32)),
+            c if acts(c) => out.extend(c.escape_default()),
+            c => out.push(c),
         }
+    }
+    out
+}
+
+/// Bytes that should be text, and may not be.
+pub(crate) fn escape_bytes(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        out += &escape(chunk.valid());
+        out += &chunk.invalid().escape_ascii().to_string();
     }
     out
 }
@@ -56,8 +68,10 @@ mod tests {
     fn nothing_reaches_the_terminal_that_acts_on_it() {
         assert_eq!(
             escape("a\u{1b}[31mb\n\r\u{9b}2J\u{202e}é∑"),
-            "a\\u{1b}[31mb\\n\\r\\u{9b}2J\\u{202e}é∑"
+            "a\\x1b[31mb\\n\\r\\u{9b}2J\\u{202e}é∑"
         );
+        assert_eq!(escape_bytes("a\0é\u{9b}".as_bytes()), "a\\x00é\\u{9b}");
+        assert_eq!(escape_bytes(b"a\xff\xfe\xc3"), "a\\xff\\xfe\\xc3");
         assert_eq!(head("12345", 4), "1234…");
         assert_eq!(head("1234", 4), "1234");
     }

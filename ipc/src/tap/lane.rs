@@ -104,7 +104,11 @@ impl Lanes {
         let ended = matches!(what, What::End);
         match what {
             What::Bytes(bytes) => lane.bytes(&bytes, &mut seen),
-            What::Missing(count) => lane.gap(count, other, &mut seen),
+            What::Missing(count) => {
+                lane.gap(count, other, &mut seen);
+                // Answers may be among what is missing: who waits for one is not known any more.
+                self.awaited.retain(|(asked, _), _| *asked == direction);
+            }
             What::End => lane.end(&mut seen),
         }
         for seen in &mut seen {

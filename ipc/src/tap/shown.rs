@@ -65,7 +65,7 @@ pub(super) fn line(place: Place, seen: &Seen, color: bool, out: &mut String) {
             )
         }
         Seen::Bad { why, size, head } => {
-            let head = text::head(&String::from_utf8_lossy(head), HEAD / 2);
+            let head = text::escape_bytes(head.get(..HEAD / 2).unwrap_or(head));
             let why = text::head(why, HEAD);
             (
                 AnsiColor::Red.on_default(),

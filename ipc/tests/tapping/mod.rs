@@ -7,11 +7,11 @@
     reason = "each test file is a crate of its own and uses its part of these helpers"
 )]
 use std::{
-    cell::RefCell,
-    io::Read as _,
+    io::Read,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
+    sync::Mutex,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -21,7 +21,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Tap {
     pub path: PathBuf,
-    child: RefCell<Child>,
+    child: Mutex<Child>,
+    pid: u32,
     _dir: TempDir,
 }
 
@@ -58,22 +59,23 @@ impl Tap {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         change(&mut command);
-        let child = RefCell::new(command.spawn().unwrap());
+        let child = command.spawn().unwrap();
         until("the tap to listen", || path.exists());
         Self {
             path,
-            child,
+            pid: child.id(),
+            child: Mutex::new(child),
             _dir: dir,
         }
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.borrow().id()
+        self.pid
     }
 
     /// Nobody reads its stdout any more.
     pub fn close_stdout(&self) {
-        drop(self.child.borrow_mut().stdout.take());
+        drop(self.child.lock().unwrap().stdout.take());
     }
 
     /// SIGTERM.
@@ -88,31 +90,36 @@ impl Tap {
         self.rest()
     }
 
-    /// Reads stdout and stderr to their ends.
+    /// Reads stdout from now on, up to its end.
+    pub fn reading(&self) -> JoinHandle<String> {
+        let stdout = self.child.lock().unwrap().stdout.take().unwrap();
+        thread::spawn(move || whole(stdout))
+    }
+
+    /// What it says up to its end.
     pub fn rest(&self) -> Said {
-        let mut child = self.child.borrow_mut();
-        let mut stderr = child.stderr.take().unwrap();
-        let errors = thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).unwrap();
-            text
-        });
-        let mut bytes = Vec::new();
-        if let Some(mut stdout) = child.stdout.take() {
-            stdout.read_to_end(&mut bytes).unwrap();
-        }
+        let mut child = self.child.lock().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let errors = thread::spawn(move || whole(stderr));
+        let stdout = child.stdout.take().map(whole).unwrap_or_default();
         let status = child.wait().unwrap().code();
         Said {
-            stdout: String::from_utf8(bytes).unwrap(),
+            stdout,
             stderr: errors.join().unwrap(),
             status,
         }
     }
 }
 
+fn whole(mut reader: impl Read) -> String {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
 impl Drop for Tap {
     fn drop(&mut self) {
-        let mut child = self.child.borrow_mut();
+        let mut child = self.child.lock().unwrap();
         // It may have ended already.
         let _ = child.kill();
         let _ = child.wait();
