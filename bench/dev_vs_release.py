@@ -27,7 +27,7 @@ TOOL = {
 }
 QUESTION = {
     "chat": {"messages": [{"role": "user", "content": "Convert 12 km to miles"}]},
-    "tools": [TOOL] * 4,
+    "tools": [TOOL | {"name": f"convert_{number}"} for number in range(4)],
     "max_tokens": 64,
 }
 
