@@ -1,0 +1,174 @@
+//! The tools that there are: each file of the tools directory is described by a confined child, its tools' schemas
+//! are compiled, and arguments are checked against them before anything runs.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use ipc::proto::{Tool, ToolProblem};
+use jsonschema::Validator;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    call::{End, Executor, Finished},
+    protocol::Outcome,
+};
+
+/// Loading a file may take longer than a call: it may import much.
+const DESCRIBE_WALL: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// One usable tool.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) tool: Tool,
+    pub(crate) file: PathBuf,
+    validator: Validator,
+}
+
+/// All tools, in the order of their files' names, and what could not be used.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue {
+    entries: Vec<Entry>,
+    pub(crate) problems: Vec<ToolProblem>,
+}
+
+#[derive(Deserialize)]
+struct Described {
+    name: String,
+    #[serde(default)]
+    description: String,
+    parameters: Value,
+}
+
+impl Catalogue {
+    /// Reads the `*.py` files of a directory (not those whose name begins with `_`).
+    pub(crate) async fn load(executor: &Executor, dir: &Path) -> io::Result<Self> {
+        let mut files: Vec<PathBuf> = fs::read_dir(dir)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<_>>()?;
+        files.retain(|path| {
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            path.extension().is_some_and(|extension| extension == "py") && !name.starts_with('_')
+        });
+        files.sort();
+        let mut catalogue = Self::default();
+        for file in files {
+            let name = file
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            match describe(executor, &file).await {
+                Ok(tools) => catalogue.add(&name, &file, tools),
+                Err(message) => catalogue.problem(&name, message),
+            }
+        }
+        Ok(catalogue)
+    }
+
+    fn problem(&mut self, file: &str, message: impl Into<String>) {
+        self.problems.push(ToolProblem {
+            file: file.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    fn add(&mut self, file_name: &str, file: &Path, tools: Vec<Described>) {
+        for tool in tools {
+            if let Some(other) = self.find(&tool.name) {
+                let other = other.file.display().to_string();
+                self.problem(
+                    file_name,
+                    format!("the tool {} exists already in {other}", tool.name),
+                );
+                continue;
+            }
+            match jsonschema::options()
+                .with_draft(jsonschema::Draft::Draft202012)
+                .build(&tool.parameters)
+            {
+                Ok(validator) => self.entries.push(Entry {
+                    tool: Tool {
+                        name: tool.name,
+                        description: tool.description,
+                        parameters: tool.parameters.to_string(),
+                    },
+                    file: file.to_owned(),
+                    validator,
+                }),
+                Err(error) => {
+                    self.problem(
+                        file_name,
+                        format!("the schema of {} is not usable: {error}", tool.name),
+                    );
+                }
+            }
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.tool.name == name)
+    }
+
+    pub(crate) fn tools(&self) -> Vec<Tool> {
+        self.entries
+            .iter()
+            .map(|entry| entry.tool.clone())
+            .collect()
+    }
+}
+
+impl Entry {
+    /// What is wrong with the arguments of a call, and where (a JSON pointer).
+    pub(crate) fn check(&self, arguments: &str) -> Result<(), String> {
+        let value: Value = serde_json::from_str(arguments)
+            .map_err(|error| format!("the arguments are not JSON: {error}"))?;
+        if !value.is_object() {
+            return Err("the arguments are not a JSON object".to_owned());
+        }
+        match self.validator.iter_errors(&value).next() {
+            None => Ok(()),
+            Some(error) => {
+                let at = error.instance_path().to_string();
+                let place = if at.is_empty() {
+                    String::new()
+                } else {
+                    format!("{at}: ")
+                };
+                Err(format!("{place}{error}"))
+            }
+        }
+    }
+}
+
+async fn describe(executor: &Executor, file: &Path) -> Result<Vec<Described>, String> {
+    let never = CancellationToken::new();
+    let finished = executor
+        .run(file.to_owned(), None, DESCRIBE_WALL, &never, |_, _| {})
+        .await;
+    match finished {
+        Ok(Finished {
+            end: End::Said(Outcome::Ok(json)),
+            ..
+        }) => serde_json::from_str(&json)
+            .map_err(|error| format!("the description of its tools is not usable: {error}")),
+        Ok(Finished {
+            end: End::Said(Outcome::Exception { kind, message, .. }),
+            ..
+        }) => Err(if message.is_empty() { kind } else { message }),
+        Ok(Finished {
+            end: End::Said(Outcome::SandboxSetup(what)),
+            ..
+        }) => Err(format!("the sandbox: {what}")),
+        Ok(Finished {
+            end: End::TimedOut, ..
+        }) => Err(format!("loading took longer than {DESCRIBE_WALL:?}")),
+        Ok(finished) => Err(format!("loading ended with {:?}", finished.end)),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,245 @@
+//! CPython: the only room that touches pyo3.
+//!
+//! The interpreter is that of the .venv, isolated from the environment and the working directory. Everything here
+//! runs in the zygote or in a child, never in the supervisor.
+
+use std::{
+    ffi::{CString, NulError},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+};
+
+use pyo3::{ffi, prelude::*, types::PyList};
+
+use crate::protocol::Outcome;
+
+/// The version of Python that this program was built with.
+const BUILT_WITH: &str = env!("CALLSPAN_PYTHON");
+/// Longest text that is taken from an exception.
+const MAX_MESSAGE: usize = 4000;
+
+/// Why there is no interpreter, and what to do.
+#[derive(Debug)]
+pub(crate) struct NoInterpreter {
+    pub(crate) what: String,
+    pub(crate) fix: String,
+}
+
+fn no(what: impl Into<String>, fix: impl Into<String>) -> NoInterpreter {
+    NoInterpreter {
+        what: what.into(),
+        fix: fix.into(),
+    }
+}
+
+/// Starts Python and imports our package; gives its version.
+pub(crate) fn start(venv: &Path, package: &Path) -> Result<String, NoInterpreter> {
+    check_venv(venv)?;
+    initialize(&venv.join("bin/python"))?;
+    Python::attach(|py| {
+        let version = py.version_info();
+        let version = format!("{}.{}", version.major, version.minor);
+        if version != BUILT_WITH {
+            let what =
+                format!("libpython is {version}, but this program was built with {BUILT_WITH}");
+            return Err(no(what, "rebuild: make build"));
+        }
+        prepare(py, package).map_err(|error| {
+            no(
+                format!(
+                    "cannot import the callspan package from {}: {error}",
+                    package.display()
+                ),
+                "make the .venv anew: rm -r .venv && make setup",
+            )
+        })?;
+        Ok(version)
+    })
+}
+
+/// A venv of another version gives no error, just no packages: so its own word is checked before.
+fn check_venv(venv: &Path) -> Result<(), NoInterpreter> {
+    let file = venv.join("pyvenv.cfg");
+    let fix = "make the .venv anew: rm -r .venv && make setup";
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| no(format!("{}: {error}", file.display()), fix))?;
+    let version = text
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .find_map(|(key, value)| {
+            (key.trim() == "version" || key.trim() == "version_info")
+                .then(|| value.trim().to_owned())
+        });
+    match version {
+        Some(version)
+            if version == BUILT_WITH || version.starts_with(&format!("{BUILT_WITH}.")) =>
+        {
+            Ok(())
+        }
+        Some(version) => Err(no(
+            format!(
+                "{} is for Python {version}, but this program was built with {BUILT_WITH}",
+                venv.display()
+            ),
+            fix,
+        )),
+        None => Err(no(format!("{} names no version", file.display()), fix)),
+    }
+}
+
+fn initialize(python: &Path) -> Result<(), NoInterpreter> {
+    let nul = |error: NulError| no(error.to_string(), "choose another path for the .venv");
+    let program = CString::new(python.as_os_str().as_bytes()).map_err(nul)?;
+    // SAFETY: both structures are initialised by Python before they are read, used as its documentation says, and no
+    // other thread is running.
+    let failed = unsafe {
+        let mut before: ffi::PyPreConfig = std::mem::zeroed();
+        ffi::PyPreConfig_InitIsolatedConfig(&raw mut before);
+        before.utf8_mode = 1;
+        let status = ffi::Py_PreInitialize(&raw const before);
+        if ffi::PyStatus_Exception(status) != 0 {
+            true
+        } else {
+            let mut config: ffi::PyConfig = std::mem::zeroed();
+            ffi::PyConfig_InitIsolatedConfig(&raw mut config);
+            config.buffered_stdio = 0;
+            config.write_bytecode = 0;
+            config.install_signal_handlers = 0;
+            let name = ffi::PyConfig_SetBytesString(
+                &raw mut config,
+                &raw mut config.program_name,
+                program.as_ptr(),
+            );
+            let path = ffi::PyConfig_SetBytesString(
+                &raw mut config,
+                &raw mut config.executable,
+                program.as_ptr(),
+            );
+            let failed = ffi::PyStatus_Exception(name) != 0
+                || ffi::PyStatus_Exception(path) != 0
+                || ffi::PyStatus_Exception(ffi::Py_InitializeFromConfig(&raw const config)) != 0;
+            ffi::PyConfig_Clear(&raw mut config);
+            if !failed {
+                ffi::PyEval_SaveThread();
+            }
+            failed
+        }
+    };
+    if failed {
+        return Err(no(
+            "Python does not start",
+            "make the .venv anew: rm -r .venv && make setup",
+        ));
+    }
+    Ok(())
+}
+
+fn prepare(py: Python<'_>, package: &Path) -> PyResult<()> {
+    let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
+    path.insert(0, package.as_os_str())?;
+    py.import("callspan.runtime")?;
+    // What is here now is shared by all children: their collector need not touch it.
+    let gc = py.import("gc")?;
+    gc.call_method0("collect")?;
+    gc.call_method0("freeze")?;
+    Ok(())
+}
+
+/// Forks. In the child the interpreter is usable; gives 0 there, and the child's id in the parent.
+pub(crate) fn fork() -> std::io::Result<libc::pid_t> {
+    Python::attach(|_| {
+        // SAFETY: this process has one thread and holds the interpreter's lock; Python is told before and after.
+        let pid = unsafe {
+            ffi::PyOS_BeforeFork();
+            let pid = libc::fork();
+            if pid == 0 {
+                ffi::PyOS_AfterFork_Child();
+            } else {
+                ffi::PyOS_AfterFork_Parent();
+            }
+            pid
+        };
+        if pid < 0 {
+            Err(std::io::Error::last_os_error())
+        } else {
+            Ok(pid)
+        }
+    })
+}
+
+/// The JSON of the tools of a file.
+pub(crate) fn describe(file: &Path) -> Outcome {
+    Python::attach(|py| {
+        run(py, |runtime| {
+            runtime
+                .call_method1("load_tool_file", (path_text(file),))?
+                .extract()
+        })
+    })
+}
+
+/// Loads a file and calls one of its tools.
+pub(crate) fn call(file: &Path, name: &str, arguments: &str) -> Outcome {
+    Python::attach(|py| {
+        run(py, |runtime| {
+            runtime.call_method1("load_tool_file", (path_text(file),))?;
+            runtime
+                .call_method1("call_tool", (name, arguments))?
+                .extract()
+        })
+    })
+}
+
+fn path_text(file: &Path) -> String {
+    file.to_string_lossy().into_owned()
+}
+
+fn run(py: Python<'_>, work: impl FnOnce(&Bound<'_, PyModule>) -> PyResult<String>) -> Outcome {
+    let result = py
+        .import("callspan.runtime")
+        .and_then(|runtime| work(&runtime));
+    match result {
+        Ok(json) => Outcome::Ok(json),
+        Err(error) => outcome(py, &error),
+    }
+}
+
+/// Our runtime's exceptions carry plain text; of any other only its type is asked, for its text would be tool code.
+fn outcome(py: Python<'_>, error: &PyErr) -> Outcome {
+    let kind = error
+        .get_type(py)
+        .name()
+        .map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
+    let value = error.value(py);
+    let attribute = |name: &str| -> String {
+        let text = value
+            .getattr(name)
+            .and_then(|text| text.extract::<String>())
+            .unwrap_or_default();
+        text.chars().take(MAX_MESSAGE).collect()
+    };
+    match kind.as_str() {
+        "ToolFailure" => Outcome::Exception {
+            kind: attribute("type_name"),
+            message: attribute("message"),
+            traceback: attribute("traceback"),
+        },
+        "BadResult" => Outcome::BadResult(plain_text(value)),
+        "ToolFileError" | "UnknownTool" => Outcome::Exception {
+            kind,
+            message: plain_text(value),
+            traceback: String::new(),
+        },
+        _ => Outcome::Exception {
+            kind,
+            message: String::new(),
+            traceback: String::new(),
+        },
+    }
+}
+
+/// The text of one of our own exceptions.
+fn plain_text(value: &Bound<'_, PyAny>) -> String {
+    let text = value.str().map(|text| text.to_string()).unwrap_or_default();
+    text.chars().take(MAX_MESSAGE).collect()
+}

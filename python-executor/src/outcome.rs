@@ -1,0 +1,95 @@
+//! How a call ended, in the protocol's words.
+
+use ipc::proto::ToolError;
+
+use crate::{
+    call::{End, Finished},
+    protocol::Outcome,
+    sandbox::Limits,
+};
+
+/// The outcome, the result, and what went wrong.
+pub(crate) fn words(
+    finished: &Finished,
+    limits: &Limits,
+) -> (&'static str, String, Option<ToolError>) {
+    if let End::Said(Outcome::Ok(result)) = &finished.end {
+        return ("ok", result.clone(), None);
+    }
+    let (outcome, kind, message, traceback) = failure(finished, limits);
+    let error = ToolError {
+        r#type: if kind.is_empty() {
+            outcome.to_owned()
+        } else {
+            kind
+        },
+        message,
+        traceback,
+    };
+    (outcome, String::new(), Some(error))
+}
+
+fn failure(finished: &Finished, limits: &Limits) -> (&'static str, String, String, String) {
+    let plain = |outcome, message: String| (outcome, String::new(), message, String::new());
+    match &finished.end {
+        End::Said(Outcome::Ok(_)) => plain("ok", String::new()),
+        End::Said(Outcome::Exception {
+            kind,
+            message,
+            traceback,
+        }) => {
+            let outcome = match kind.as_str() {
+                "MemoryError" => "memory",
+                "SystemExit" => "exited",
+                _ => "exception",
+            };
+            (outcome, kind.clone(), message.clone(), traceback.clone())
+        }
+        End::Said(Outcome::BadResult(message)) => plain("bad_result", message.clone()),
+        End::Said(Outcome::SandboxSetup(what)) => plain(
+            "sandbox_setup",
+            format!("the tool was not run, because it could not be confined: {what}"),
+        ),
+        End::TimedOut => plain(
+            "timeout",
+            format!("the tool was stopped after {:?}", finished.wall),
+        ),
+        End::Cancelled => plain("cancelled", "the call was cancelled".to_owned()),
+        End::ZygoteLost => plain(
+            "zygote_lost",
+            "the process that starts tools ended; another is started".to_owned(),
+        ),
+        End::Protocol(message) => plain("protocol", message.clone()),
+        End::Died(status) => died(*status, finished.used.map_or(0, |used| used.cpu_us), limits),
+    }
+}
+
+fn died(status: i32, cpu_us: u64, limits: &Limits) -> (&'static str, String, String, String) {
+    let (outcome, message) = if libc::WIFSIGNALED(status) {
+        match libc::WTERMSIG(status) {
+            libc::SIGSYS => (
+                "syscall_killed",
+                "the tool used a forbidden system call".to_owned(),
+            ),
+            libc::SIGXCPU => (
+                "cpu_limit",
+                format!("the tool used more than {:?} of processor time", limits.cpu),
+            ),
+            libc::SIGKILL if u128::from(cpu_us) >= limits.cpu.as_micros() => (
+                "cpu_limit",
+                format!("the tool used more than {:?} of processor time", limits.cpu),
+            ),
+            signal => (
+                "crashed",
+                format!("the tool's process was ended by signal {signal}"),
+            ),
+        }
+    } else {
+        let code = libc::WEXITSTATUS(status);
+        (
+            "exited",
+            format!("the tool ended its process with status {code}, without a result"),
+        )
+    };
+    (outcome, String::new(), message, String::new())
+}

@@ -1,0 +1,169 @@
+//! The zygote: a process with one thread and a started Python, which forks a child for each task, tells how it ended,
+//! and kills it when told to. It never runs a line of a tool file.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    path::Path,
+};
+
+use crate::{
+    child, interpreter,
+    protocol::{Order, Report, receive, send},
+    sandbox::Filters,
+};
+
+/// The process's main function. Its standard input is the socket to the supervisor; at its end this process ends, and
+/// its children with it.
+pub(crate) fn main(venv: &Path, package: &Path) -> io::Result<()> {
+    let control = take_control()?;
+    let filters = match Filters::compile() {
+        Ok(filters) => filters,
+        Err(what) => return fail(&control, what, "this processor is not supported"),
+    };
+    let python = match interpreter::start(venv, package) {
+        Ok(version) => version,
+        Err(error) => return fail(&control, error.what, &error.fix),
+    };
+    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    if threads != 1 {
+        return fail(
+            &control,
+            format!("the zygote has {threads} threads, which makes fork unsafe"),
+            "",
+        );
+    }
+    let signals = child_signals()?;
+    send(&control, &Report::Ready { python }, &[])?;
+    let mut children: HashMap<libc::pid_t, u64> = HashMap::new();
+    loop {
+        let (orders, ended) = wait_for_either(&control, &signals)?;
+        if ended {
+            drain(&signals);
+            reap(&control, &mut children)?;
+        }
+        if !orders {
+            continue;
+        }
+        match receive::<Order>(&control)? {
+            None => break,
+            Some((Order::Start { id }, fds)) => match interpreter::fork()? {
+                0 => {
+                    drop((control, signals));
+                    child::run(fds, &filters)
+                }
+                pid => {
+                    children.insert(pid, id);
+                }
+            },
+            Some((Order::Kill { id }, _)) => {
+                for (pid, _) in children.iter().filter(|(_, of)| **of == id) {
+                    kill(*pid);
+                }
+            }
+        }
+    }
+    children.keys().for_each(|pid| kill(*pid));
+    Ok(())
+}
+
+/// Moves the socket away from standard input, which becomes empty.
+fn take_control() -> io::Result<OwnedFd> {
+    // SAFETY: descriptor 0 is open (the supervisor passed it) and owned by nobody in this process.
+    let control = unsafe { OwnedFd::from_raw_fd(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3)) };
+    let null = File::open("/dev/null")?;
+    // SAFETY: both are open descriptors; what 0 was is kept in `control`.
+    if unsafe { libc::dup2(null.as_raw_fd(), 0) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(control)
+}
+
+fn fail(control: &OwnedFd, what: String, fix: &str) -> io::Result<()> {
+    let fix = fix.to_owned();
+    send(control, &Report::Failed { what, fix }, &[])
+}
+
+/// A descriptor that is readable when a child ended.
+fn child_signals() -> io::Result<OwnedFd> {
+    // SAFETY: the set is initialised by sigemptyset before it is read; signalfd gives a descriptor of our own.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        if libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        match libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+            fd if fd < 0 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
+}
+
+fn wait_for_either(control: &OwnedFd, signals: &OwnedFd) -> io::Result<(bool, bool)> {
+    let wait = |fd: &OwnedFd| libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let mut both = [wait(control), wait(signals)];
+    loop {
+        // SAFETY: the array lives through the call, and its length is given.
+        let ready = unsafe { libc::poll(both.as_mut_ptr(), 2, -1) };
+        match io::Error::last_os_error() {
+            _ if ready > 0 => {
+                let [control, signals] = both;
+                return Ok((control.revents != 0, signals.revents != 0));
+            }
+            error if error.kind() == io::ErrorKind::Interrupted => {}
+            error => return Err(error),
+        }
+    }
+}
+
+fn drain(signals: &OwnedFd) {
+    let mut info = [0u8; 1024];
+    // SAFETY: reads at most the buffer's length; the descriptor does not block.
+    while unsafe { libc::read(signals.as_raw_fd(), info.as_mut_ptr().cast(), info.len()) } > 0 {}
+}
+
+/// Tells of every child that ended.
+fn reap(control: &OwnedFd, children: &mut HashMap<libc::pid_t, u64>) -> io::Result<()> {
+    loop {
+        let mut status = 0;
+        // SAFETY: both pointers are to locals; a zeroed rusage is a valid one.
+        let (pid, usage) = unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            (
+                libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage),
+                usage,
+            )
+        };
+        if pid <= 0 {
+            return Ok(());
+        }
+        let Some(id) = children.remove(&pid) else {
+            continue;
+        };
+        let us = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+        let report = Report::Ended {
+            id,
+            status,
+            cpu_us: us(usage.ru_utime) + us(usage.ru_stime),
+            max_rss_kib: usage.ru_maxrss as u64,
+        };
+        send(control, &report, &[])?;
+    }
+}
+
+/// The child's whole session; and the child itself, if it has not made its session yet.
+fn kill(pid: libc::pid_t) {
+    // SAFETY: sends signals, to a child of ours that was not waited for, so that its number is still its own.
+    unsafe {
+        libc::kill(-pid, libc::SIGKILL);
+        libc::kill(pid, libc::SIGKILL);
+    }
+}
