@@ -18,7 +18,7 @@ const RESULT_FD: i32 = 3;
 /// Never returns: whatever happens, this process ends here.
 pub(crate) fn run(fds: Vec<OwnedFd>, filters: &Filters) -> ! {
     let status = match prepare(fds) {
-        Ok((task, result)) => finish(&task, result, work(&task, filters)),
+        Ok((task, result)) => finish(&task, result, &work(&task, filters)),
         Err(error) => {
             eprintln!("python-executor child: {error}");
             1
@@ -98,8 +98,8 @@ fn work(task: &Task, filters: &Filters) -> Outcome {
 }
 
 /// The one result frame: the seal, then JSON, then the end of the file.
-fn finish(task: &Task, mut result: File, outcome: Outcome) -> i32 {
-    let written = serde_json::to_vec(&outcome)
+fn finish(task: &Task, mut result: File, outcome: &Outcome) -> i32 {
+    let written = serde_json::to_vec(outcome)
         .map_err(io::Error::from)
         .and_then(|json| result.write_all(&[task.seal.as_bytes(), json.as_slice()].concat()));
     i32::from(written.is_err())

@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
-    /// Where to listen [default: $XDG_RUNTIME_DIR/callspan/executor.sock]
+    /// Where to listen [default: `$XDG_RUNTIME_DIR/callspan/executor.sock`]
     #[arg(long, value_name = "PATH", env = "CALLSPAN_EXECUTOR_SOCKET")]
     pub(crate) socket: Option<PathBuf>,
     /// The directory of the tools' Python files [default: the example tools]

@@ -1,4 +1,4 @@
-//! CPython: the only room that touches pyo3.
+//! `CPython`: the only room that touches pyo3.
 //!
 //! The interpreter is that of the .venv, isolated from the environment and the working directory. Everything here
 //! runs in the zygote or in a child, never in the supervisor.

@@ -42,7 +42,7 @@ struct Failure {
 }
 
 impl Failure {
-    fn new(what: impl ToString, fix: impl Into<String>) -> Self {
+    fn new(what: impl std::fmt::Display, fix: impl Into<String>) -> Self {
         Self {
             what: what.to_string(),
             fix: fix.into(),
@@ -50,7 +50,7 @@ impl Failure {
         }
     }
 
-    fn usage(what: impl ToString, fix: impl Into<String>) -> Self {
+    fn usage(what: impl std::fmt::Display, fix: impl Into<String>) -> Self {
         Self {
             status: 2,
             ..Self::new(what, fix)

@@ -1,4 +1,4 @@
-//! What supervisor and zygote say to each other: one JSON message a packet of a SOCK_SEQPACKET socket, with the
+//! What supervisor and zygote say to each other: one JSON message a packet of a `SOCK_SEQPACKET` socket, with the
 //! descriptors of a call beside it. Nothing here comes from tool code.
 
 use std::{

@@ -65,7 +65,9 @@ pub(crate) fn main(venv: &Path, package: &Path) -> io::Result<()> {
             }
         }
     }
-    children.keys().for_each(|pid| kill(*pid));
+    for pid in children.keys() {
+        kill(*pid);
+    }
     Ok(())
 }
 

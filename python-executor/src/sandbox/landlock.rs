@@ -51,9 +51,7 @@ pub(super) fn apply(
         }
     }
     let write = AccessFs::from_all(NEWEST)
-        & !BitFlags::from(
-            AccessFs::Execute | AccessFs::MakeSock | AccessFs::MakeBlock | AccessFs::MakeChar,
-        );
+        & !(AccessFs::Execute | AccessFs::MakeSock | AccessFs::MakeBlock | AccessFs::MakeChar);
     let scratch = PathFd::new(scratch)?;
     let status = rules
         .add_rule(PathBeneath::new(scratch, write))?
