@@ -17,7 +17,7 @@ use ipc::{
     codec::{Encoding, encode, json},
     proto::{Frame, HealthReport, frame::Body},
 };
-use tapping::until;
+use tapping::{stale, until};
 
 struct Ran {
     status: Option<i32>,
@@ -202,7 +202,7 @@ fn why_there_is_no_connection_is_told_apart() {
         }
     };
     refused(&at("missing"), "there is no such file");
-    drop(UnixListener::bind(at("stale")).unwrap());
+    stale(&at("stale"), UnixListener::bind(at("stale")).unwrap());
     refused(&at("stale"), "stale: nobody listens");
     std::fs::write(at("file"), "").unwrap();
     refused(&at("file"), "it is no socket");

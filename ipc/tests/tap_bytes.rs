@@ -12,7 +12,7 @@ use std::{
 };
 
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
-use tapping::{PATIENCE, Tap, until};
+use tapping::{PATIENCE, Tap, stale, until};
 use tempfile::{TempDir, tempdir};
 
 /// A listening socket, and a tap in front of it.
@@ -200,7 +200,7 @@ fn a_server_that_comes_later_is_found_and_one_that_is_absent_is_named() {
     let listener = UnixListener::bind(&path).unwrap();
     let (up, down) = both_ways(&listener, &tap, &[b"up".to_vec()], &[b"down".to_vec()]);
     assert_eq!((&up[..], &down[..]), (&b"up"[..], &b"down"[..]));
-    drop(listener);
+    stale(&path, listener);
     connect(&tap.path).read_to_end(&mut nothing).unwrap();
     let said = tap.stop();
     assert_eq!(said.status, Some(0));

@@ -8,6 +8,7 @@
 )]
 use std::{
     io::Read,
+    os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Mutex,
@@ -60,7 +61,7 @@ impl Tap {
             .stderr(Stdio::piped());
         change(&mut command);
         let child = command.spawn().unwrap();
-        until("the tap to listen", || path.exists());
+        until("the tap to listen", || listens(&path));
         Self {
             path,
             pid: child.id(),
@@ -124,6 +125,26 @@ impl Drop for Tap {
         let _ = child.kill();
         let _ = child.wait();
     }
+}
+
+/// Whether a socket of that name accepts connections, without making one: the tap counts them. The file is there a
+/// moment earlier.
+fn listens(path: &Path) -> bool {
+    const ACCEPTS: &str = "00010000";
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let name = path.to_str().unwrap();
+    sockets
+        .lines()
+        .any(|line| line.ends_with(name) && line.split(' ').nth(3) == Some(ACCEPTS))
+}
+
+/// Nobody listens on `path` any more. A process that another test is just starting may hold the listener for a moment
+/// longer than its owner.
+pub fn stale(path: &Path, listener: UnixListener) {
+    drop(listener);
+    until("the socket to be stale", || {
+        UnixStream::connect(path).is_err()
+    });
 }
 
 /// A line with its time and its latency, which no test knows, replaced by as many letters.
