@@ -65,12 +65,11 @@ impl From<NoInterpreter> for Failure {
 }
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    let result = match cli.command {
+    let result = command_line().and_then(|cli| match cli.command {
         Some(cli::Command::Zygote { venv, package }) => zygote::main(&venv, &package)
             .map_err(|error| Failure::new(format!("zygote: {error}"), "")),
         None => serve(cli.serve),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -81,6 +80,25 @@ fn main() -> ExitCode {
             ExitCode::from(failure.status)
         }
     }
+}
+
+/// What was asked for. A mistake is one line, and what to do about it another: clap's tip, or where the help is.
+fn command_line() -> Result<cli::Cli, Failure> {
+    cli::Cli::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            error.exit(); // help or the version: not a mistake
+        }
+        let text = error.to_string();
+        let mut paragraphs = text
+            .split("\n\n")
+            .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+        let what = paragraphs.next().unwrap_or_default();
+        let tip = paragraphs.find_map(|part| part.strip_prefix("tip: ").map(str::to_owned));
+        Failure::usage(
+            what.trim_start_matches("error: "),
+            tip.unwrap_or_else(|| "see python-executor --help".to_owned()),
+        )
+    })
 }
 
 fn serve(args: cli::Serve) -> Result<(), Failure> {
