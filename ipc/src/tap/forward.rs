@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    lane::Connection,
+    connection::Connection,
     queue::{Direction, Feed, Queue},
 };
 use crate::cli::{text, why_not};

@@ -1,10 +1,6 @@
-//! From the bytes of one direction to frames, and from frames to who answers whom. Everything here is guessed from
-//! bytes that may be anything, with pieces missing: what cannot be understood is said, and never matters to forwarding.
-use std::{
-    collections::HashMap,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+//! From the bytes of one direction to frames. Everything here is guessed from bytes that may be anything, with pieces
+//! missing: what cannot be understood is said, and never matters to forwarding.
+use std::time::Duration;
 
 use bytes::BytesMut;
 use ipc::{
@@ -13,40 +9,12 @@ use ipc::{
         detect::{Detected, detect},
     },
     frame::MAX_FRAME_BYTES,
-    proto::{Frame, frame::Body},
+    proto::Frame,
 };
 use tokio_util::codec::Decoder as _;
 
-use super::queue::{Direction, What};
-
-/// Requests whose answers are awaited, at most: a peer that asks without end must not fill our memory.
-const MAX_AWAITED: usize = 4096;
 /// How much is kept of a frame that turns out to be none.
 const HEAD: usize = 256;
-
-/// One connection, numbered in the order of arrival.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) number: u64,
-    pub(super) lanes: Mutex<Lanes>,
-}
-
-impl Connection {
-    pub(super) fn new(number: u64) -> Self {
-        Self {
-            number,
-            lanes: Mutex::default(),
-        }
-    }
-}
-
-/// What is known of a connection. Only the viewer looks at it.
-#[derive(Debug, Default)]
-pub(super) struct Lanes {
-    up: Lane,
-    down: Lane,
-    awaited: HashMap<(Direction, u32), Instant>,
-}
 
 /// What the bytes turned out to be.
 #[derive(Debug)]
@@ -70,7 +38,7 @@ pub(super) enum Seen {
 }
 
 #[derive(Debug, Default)]
-struct Lane {
+pub(super) struct Lane {
     state: State,
     buffer: BytesMut,
 }
@@ -89,87 +57,8 @@ enum State {
     Lost(u64),
 }
 
-impl Lanes {
-    /// Takes in what came; says what it is.
-    pub(super) fn take(&mut self, direction: Direction, at: Instant, what: What) -> Vec<Seen> {
-        let mut seen = Vec::new();
-        let other = match direction {
-            Direction::Up => self.down.encoding(),
-            Direction::Down => self.up.encoding(),
-        };
-        let lane = match direction {
-            Direction::Up => &mut self.up,
-            Direction::Down => &mut self.down,
-        };
-        let ended = matches!(what, What::End);
-        match what {
-            What::Bytes(bytes) => lane.bytes(&bytes, &mut seen),
-            What::Missing(count) => {
-                lane.gap(count, other, &mut seen);
-                // Answers may be among what is missing: who waits for one is not known any more.
-                self.awaited.retain(|(asked, _), _| *asked == direction);
-            }
-            What::End => lane.end(&mut seen),
-        }
-        for seen in &mut seen {
-            if let Seen::Frame { frame, latency, .. } = seen {
-                *latency = self.pair(direction, at, frame);
-            }
-        }
-        if ended {
-            seen.extend(self.unanswered(direction));
-        }
-        seen
-    }
-
-    /// Remembers a request; gives the time since the request that `frame` ends.
-    fn pair(&mut self, direction: Direction, at: Instant, frame: &Frame) -> Option<Duration> {
-        let body = frame.body.as_ref()?;
-        if body.is_terminal() {
-            let asked = self.awaited.remove(&(direction.opposite(), frame.id))?;
-            return Some(at.saturating_duration_since(asked));
-        }
-        let asks = !matches!(body, Body::Delta(_) | Body::Cancel(_) | Body::GoAway(_));
-        if asks && self.awaited.len() < MAX_AWAITED {
-            self.awaited.insert((direction, frame.id), at);
-        }
-        None
-    }
-
-    /// Requests that the end of `direction` leaves without an answer.
-    fn unanswered(&mut self, direction: Direction) -> Option<Seen> {
-        let asked = direction.opposite();
-        let mut ids: Vec<_> = self
-            .awaited
-            .keys()
-            .filter(|(d, _)| *d == asked)
-            .map(|(_, id)| *id)
-            .collect();
-        ids.sort_unstable();
-        self.awaited.retain(|(d, _), _| *d != asked);
-        let (first, more) = (ids.first()?, ids.len() - 1);
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        Some(Seen::Note(format!(
-            "ended without answering request {first}{more}"
-        )))
-    }
-}
-
-impl Direction {
-    fn opposite(self) -> Self {
-        match self {
-            Self::Up => Self::Down,
-            Self::Down => Self::Up,
-        }
-    }
-}
-
 impl Lane {
-    fn encoding(&self) -> Option<Encoding> {
+    pub(super) fn encoding(&self) -> Option<Encoding> {
         match &self.state {
             State::Frames(encoding, _) => Some(*encoding),
             State::Seeking => Some(Encoding::JsonLines),
@@ -177,7 +66,7 @@ impl Lane {
         }
     }
 
-    fn bytes(&mut self, bytes: &[u8], seen: &mut Vec<Seen>) {
+    pub(super) fn bytes(&mut self, bytes: &[u8], seen: &mut Vec<Seen>) {
         let mut bytes = bytes;
         match &mut self.state {
             State::Start => {
@@ -260,7 +149,7 @@ impl Lane {
     }
 
     /// Bytes are missing here.
-    fn gap(&mut self, count: u64, other: Option<Encoding>, seen: &mut Vec<Seen>) {
+    pub(super) fn gap(&mut self, count: u64, other: Option<Encoding>, seen: &mut Vec<Seen>) {
         let lost = self.buffer.len() as u64;
         self.buffer.clear();
         let encoding = self.encoding().or(other);
@@ -283,7 +172,7 @@ impl Lane {
         seen.push(Seen::Note(what + then));
     }
 
-    fn end(&mut self, seen: &mut Vec<Seen>) {
+    pub(super) fn end(&mut self, seen: &mut Vec<Seen>) {
         if let State::Lost(since @ 1..) = self.state {
             seen.push(Seen::Note(format!(
                 "{since} bytes were forwarded that could not be understood"

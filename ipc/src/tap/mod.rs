@@ -2,7 +2,7 @@
 //! duty is to change nothing: bytes go on as they came, before anybody looks at them, and whoever looks (a decoder, a
 //! slow terminal) can only miss something, never hold it up. The rooms: `forward` (bytes from socket to socket),
 //! `queue` (bounded, between forwarding and looking), `viewer` (the thread that looks), `lane` (bytes of one direction
-//! → frames), `shown` and `summary` (frames → lines).
+//! → frames), `connection` (frames → who answers whom), `shown` and `summary` (frames → lines).
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
@@ -15,6 +15,7 @@ use tokio::{
 use crate::cli::Fault;
 use queue::Queue;
 
+mod connection;
 mod forward;
 mod lane;
 mod queue;

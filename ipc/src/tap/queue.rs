@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::lane::Connection;
+use super::connection::Connection;
 
 /// What an event takes besides its bytes.
 const EVENT_COST: usize = 128;
