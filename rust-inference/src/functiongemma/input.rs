@@ -142,6 +142,20 @@ impl Conversation {
                 Value::Array(parts) if message.role != "tool" => {
                     (join_parts(&place, &parts)?, Value::Null)
                 }
+                // As Google's own examples answer several calls by one message.
+                Value::Array(parts) if parts.iter().any(|part| part.get("response").is_some()) => {
+                    for (p, part) in parts.into_iter().enumerate() {
+                        let place = format!("{place}.content[{p}]");
+                        let (name, response) = named_response(&place, part)?;
+                        let tool = ("", name, response);
+                        conversation.add(&place, &message.role, String::new(), Vec::new(), tool)?;
+                    }
+                    continue;
+                }
+                Value::Array(parts) if is_text(&parts) => {
+                    let text = join_parts(&place, &parts)?;
+                    (String::new(), response_from_text(&text))
+                }
                 Value::Null => (String::new(), Value::Null),
                 other if message.role == "tool" => (String::new(), other),
                 _ => {
@@ -356,6 +370,27 @@ fn object(place: &str, text: &str) -> Result<Map<String, Value>, InputError> {
 /// A tool's result is JSON; what is not JSON is a text.
 fn response_from_text(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+/// One of several responses in a tool message: `{"name", "response"}`.
+fn named_response(place: &str, part: Value) -> Result<(String, Value), InputError> {
+    if let Value::Object(mut part) = part
+        && let (Some(Value::String(name)), Some(response)) =
+            (part.remove("name"), part.remove("response"))
+    {
+        return Ok((name, response));
+    }
+    Err(InputError::new(
+        place,
+        r#"expected {"name", "response"}, like the other parts"#,
+    ))
+}
+
+fn is_text(parts: &[Value]) -> bool {
+    !parts.is_empty()
+        && parts
+            .iter()
+            .all(|part| part.get("text").is_some() && part.get("type").is_some())
 }
 
 fn join_parts(place: &str, parts: &[Value]) -> Result<String, InputError> {

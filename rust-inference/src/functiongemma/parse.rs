@@ -25,8 +25,9 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Parser {
     toolbox: Arc<Toolbox>,
-    /// What is not settled yet, and at which byte of all the text it begins.
+    /// The text that is not settled yet begins at byte `taken` of what is held, and at byte `start` of all the text.
     held: String,
+    taken: usize,
     start: usize,
     state: State,
     error: Option<ParseError>,
@@ -54,6 +55,7 @@ impl Parser {
         Self {
             toolbox,
             held: String::new(),
+            taken: 0,
             start: 0,
             state: State::Text,
             error: None,
@@ -71,6 +73,8 @@ impl Parser {
         if self.error.is_none() && self.state != State::Over {
             self.held.push_str(text);
             while self.step(&mut events) {}
+            // Once a portion, not once a step: a long text is not moved for each of its calls.
+            self.held.drain(..std::mem::take(&mut self.taken));
         }
         events
     }
@@ -108,7 +112,7 @@ impl Parser {
     }
 
     fn text(&mut self, events: &mut Vec<Event>) -> bool {
-        let (at, token) = next_control(&self.held, 0);
+        let (at, token) = next_control(self.rest(), 0);
         let text = self.take(at);
         if !text.is_empty() {
             events.push(Event::Text(text));
@@ -127,7 +131,7 @@ impl Parser {
 
     /// Looks for the end of a call.
     fn search(&mut self, searched: usize, in_string: bool, events: &mut Vec<Event>) -> bool {
-        let (at, token) = next_control(&self.held, searched);
+        let (at, token) = next_control(self.rest(), searched);
         let state = |searched, in_string| State::Call {
             searched,
             in_string,
@@ -176,11 +180,16 @@ impl Parser {
         });
     }
 
-    /// Takes the first bytes of what is held.
+    fn rest(&self) -> &str {
+        self.held.get(self.taken..).unwrap_or_default()
+    }
+
+    /// Takes the first bytes of what is not settled.
     fn take(&mut self, bytes: usize) -> String {
-        let rest = self.held.split_off(bytes);
-        self.start += bytes;
-        std::mem::replace(&mut self.held, rest)
+        let taken = self.rest().get(..bytes).unwrap_or_default().to_owned();
+        self.taken += taken.len();
+        self.start += taken.len();
+        taken
     }
 }
 

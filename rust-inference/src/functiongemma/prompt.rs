@@ -54,12 +54,8 @@ impl Writer {
         self.0.pieces.push(OwnedPiece::Control(token));
     }
 
-    /// A text between its delimiters. If it spells a delimiter itself, the tokens still tell them apart, but the
-    /// prompt's text does not.
+    /// A text between its delimiters.
     pub(super) fn escaped(&mut self, text: &str) {
-        if text.contains(control::ESCAPE) {
-            self.warn("a value contains <escape>: the model is given it as letters, the printed prompt is ambiguous");
-        }
         self.control(control::ESCAPE);
         self.text(text);
         self.control(control::ESCAPE);
@@ -72,7 +68,17 @@ impl Writer {
         }
     }
 
-    pub(super) fn finish(self) -> Prompt {
+    /// The prompt. A text that spells a control token stays as it is: the tokens tell the two apart. The prompt's text
+    /// does not, so whoever prints it is warned.
+    pub(super) fn finish(mut self) -> Prompt {
+        let spelt = control::ALL.into_iter().filter(|token| {
+            let spells =
+                |piece: &OwnedPiece| matches!(piece, OwnedPiece::Text(text) if text.contains(token));
+            self.0.pieces.iter().any(spells)
+        });
+        for token in spelt.collect::<Vec<_>>() {
+            self.warn(format!("a text spells {token}: the model is given it as letters, but a printed prompt is ambiguous"));
+        }
         self.0
     }
 }

@@ -139,9 +139,15 @@ impl<'a> Reader<'a> {
             self.space();
             return Ok(key);
         }
-        let key = self.until(&[':', ',', '{', '}', '[', ']', '<']).trim_end();
-        if key.is_empty() {
-            return Err(self.error("expected a key"));
+        let at = self.at;
+        let key = self.until(&[':', ',', '{', '}', '[', ']']).trim_end();
+        if key.is_empty() || key.contains(ESCAPE) {
+            self.at = at;
+            return Err(self.error(if key.is_empty() {
+                "expected a key".to_owned()
+            } else {
+                format!("{key:?} is no key: {ESCAPE} stands in it")
+            }));
         }
         Ok(key.to_owned())
     }

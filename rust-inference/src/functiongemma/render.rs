@@ -20,6 +20,14 @@ pub enum RenderError {
     #[error("messages[{0}]: a tool message must follow an assistant message with tool_calls")]
     NoCall(usize),
     #[error(
+        "messages[{message}]: a response of {name:?}, but the calls that wait for one are of: {waiting}"
+    )]
+    NotCalled {
+        message: usize,
+        name: String,
+        waiting: String,
+    },
+    #[error(
         "messages[{message}]: {calls} tool_calls were followed by {responses} tool messages; each needs one"
     )]
     Unanswered {
@@ -48,16 +56,24 @@ pub fn render(conversation: &Conversation) -> Result<Prompt, RenderError> {
     let first = conversation.messages.len() - messages.len();
     // The model's turn is open: its calls were made and answered, and it goes on in the same turn.
     let mut open = false;
-    let mut calls = 0;
+    // The calls that wait for a response, by the names of their functions.
+    let mut calls: Vec<&str> = Vec::new();
     for (i, message) in messages.iter().enumerate() {
         let i = first + i;
         match message.role {
-            Role::Tool if calls == 0 => return Err(RenderError::NoCall(i)),
+            Role::Tool if calls.is_empty() => return Err(RenderError::NoCall(i)),
             Role::Tool => {
-                calls -= 1;
+                let Some(call) = calls.iter().position(|name| *name == message.name) else {
+                    return Err(RenderError::NotCalled {
+                        message: i,
+                        name: message.name.clone(),
+                        waiting: calls.join(", "),
+                    });
+                };
+                calls.remove(call);
                 response(&mut out, message)?;
             }
-            _ if calls > 0 => return Err(unanswered(messages, first, i, calls)),
+            _ if !calls.is_empty() => return Err(unanswered(messages, first, i, calls.len())),
             Role::Model => {
                 if !std::mem::replace(&mut open, true) {
                     turn(&mut out, "model");
@@ -69,8 +85,12 @@ pub fn render(conversation: &Conversation) -> Result<Prompt, RenderError> {
                     value::object(&mut out, &call.arguments, Keys::Bare, 0)?;
                     out.control(control::END_CALL);
                 }
-                calls = message.calls.len();
-                if calls == 0 {
+                calls = message
+                    .calls
+                    .iter()
+                    .map(|call| call.name.as_str())
+                    .collect();
+                if calls.is_empty() {
                     end_turn(&mut out, &mut open);
                 }
             }
@@ -84,12 +104,12 @@ pub fn render(conversation: &Conversation) -> Result<Prompt, RenderError> {
             }
         }
     }
-    if calls > 0 {
+    if !calls.is_empty() {
         return Err(unanswered(
             messages,
             first,
             conversation.messages.len(),
-            calls,
+            calls.len(),
         ));
     }
     if !open {

@@ -20,7 +20,7 @@ impl Toolbox {
             let compile = |schema: &Map<String, Value>| {
                 jsonschema::options()
                     .with_draft(jsonschema::Draft::Draft202012)
-                    .build(&Value::Object(schema.clone()))
+                    .build(&lower_types(&Value::Object(schema.clone())))
                     .map_err(|error| {
                         InputError::new(&place, format!("not a usable JSON Schema: {error}"))
                     })
@@ -76,4 +76,30 @@ impl Toolbox {
             }
         }
     }
+}
+
+/// Google's own data spells a schema's types in capitals, JSON Schema in small letters. What is data, not schema, is
+/// left alone.
+fn lower_types(schema: &Value) -> Value {
+    match schema {
+        Value::Object(map) => Value::Object(map.iter().map(lower_type).collect()),
+        Value::Array(list) => list.iter().map(lower_types).collect(),
+        other => other.clone(),
+    }
+}
+
+fn lower_type((key, value): (&String, &Value)) -> (String, Value) {
+    let lowered = match (key.as_str(), value) {
+        ("type", Value::String(kind)) => Value::String(kind.to_ascii_lowercase()),
+        ("type", Value::Array(kinds)) => kinds
+            .iter()
+            .map(|kind| {
+                kind.as_str()
+                    .map_or(kind.clone(), |k| k.to_ascii_lowercase().into())
+            })
+            .collect(),
+        ("enum" | "const" | "default" | "examples", data) => data.clone(),
+        (_, other) => lower_types(other),
+    };
+    (key.clone(), lowered)
 }
