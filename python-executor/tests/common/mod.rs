@@ -1,0 +1,176 @@
+//! A running python-executor with tools of the test's own: the real program, socket, interpreter and sandbox.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use ipc::{
+    Status,
+    client::Client,
+    proto::{CallTool, ListTools, Meta, ToolResult, Tools, frame::Body},
+};
+
+pub struct Executor {
+    pub process: Child,
+    pub socket: PathBuf,
+    pub room: tempfile::TempDir,
+}
+
+/// The imports that every tool file here needs.
+const HEAD: &str = "from callspan import tool\n";
+
+impl Executor {
+    /// One file of tools, `tools.py`.
+    pub async fn start(tools: &str) -> Self {
+        Self::start_with(&[("tools.py", tools)], &[]).await
+    }
+
+    pub async fn start_with(files: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let room = tempfile::Builder::new()
+            .prefix("cs-")
+            .tempdir_in("/tmp")
+            .unwrap();
+        let tools = room.path().join("tools");
+        std::fs::create_dir(&tools).unwrap();
+        for (name, text) in files {
+            std::fs::write(tools.join(name), format!("{HEAD}{text}")).unwrap();
+        }
+        let socket = room.path().join("s");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_python-executor"))
+            .args([
+                "--socket".as_ref(),
+                socket.as_os_str(),
+                "--tools".as_ref(),
+                tools.as_os_str(),
+            ])
+            .args(["--venv".as_ref(), root.join(".venv").as_os_str()])
+            .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let executor = Self {
+            process,
+            socket,
+            room,
+        };
+        executor.client().await;
+        executor
+    }
+
+    /// A connection, as soon as there can be one.
+    pub async fn client(&self) -> Client {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            match Client::connect(&self.socket).await {
+                Ok(client) => return client,
+                Err(error) if Instant::now() > deadline => panic!("no connection: {error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    pub async fn call(&self, name: &str, arguments: &str) -> ToolResult {
+        self.try_call(name, arguments, Meta::default())
+            .await
+            .unwrap()
+    }
+
+    pub async fn try_call(
+        &self,
+        name: &str,
+        arguments: &str,
+        meta: Meta,
+    ) -> Result<ToolResult, Status> {
+        let client = self.client().await;
+        let mut call = client.call(call(name, arguments), meta).await.unwrap();
+        loop {
+            match call.next().await.unwrap()? {
+                Body::Delta(_) => {}
+                Body::ToolResult(result) => return Ok(result),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    pub async fn list(&self) -> Tools {
+        let client = self.client().await;
+        let body = Body::ListTools(ListTools::default());
+        match client
+            .call(body, Meta::default())
+            .await
+            .unwrap()
+            .next()
+            .await
+            .unwrap()
+            .unwrap()
+        {
+            Body::Tools(tools) => tools,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The executor's own children: its zygotes.
+    pub fn zygotes(&self) -> Vec<i32> {
+        children_of(self.process.id())
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub fn call(name: &str, arguments: &str) -> Body {
+    Body::CallTool(CallTool {
+        name: name.to_owned(),
+        arguments: arguments.to_owned(),
+        call_id: String::new(),
+    })
+}
+
+pub fn children_of(parent: u32) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{parent}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace()
+                .map(|pid| pid.parse().unwrap())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Waits until a process is gone (or only waits to be reaped).
+pub async fn gone(pid: i32) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if stat.is_empty()
+            || stat
+                .rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.starts_with(" Z"))
+        {
+            return;
+        }
+        assert!(Instant::now() < deadline, "process {pid} lives on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What went wrong with a call that must not have been ok.
+pub fn error_of(result: &ToolResult) -> String {
+    assert_ne!(result.outcome, "ok", "{result:?}");
+    let error = result.error.as_ref().unwrap();
+    format!("{}: {}", error.r#type, error.message)
+}

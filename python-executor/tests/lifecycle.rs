@@ -1,0 +1,202 @@
+//! Many calls, lost processes, cancelled calls, broken files: the executor goes on, and leaves nothing behind.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Executor, call, children_of, error_of, gone};
+use ipc::proto::{Code, Meta, frame::Body};
+
+const TOOLS: &str = r#"
+import time
+
+@tool
+def wait(seconds: float) -> float:
+    """Wait."""
+    print("waiting", flush=True)
+    time.sleep(seconds)
+    return seconds
+
+@tool
+def echo(text: str) -> str:
+    """Echo."""
+    return text
+"#;
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_named_and_the_others_serve() {
+    let files = [
+        ("broken.py", "def f(:\n"),
+        (
+            "echo.py",
+            "@tool\ndef echo(text: str) -> str:\n    \"\"\"Echo.\"\"\"\n    return text\n",
+        ),
+        (
+            "more.py",
+            "@tool\ndef echo(text: str) -> str:\n    \"\"\"Echo again.\"\"\"\n    return text\n",
+        ),
+        ("raises.py", "raise RuntimeError('at import')\n"),
+    ];
+    let executor = Executor::start_with(&files, &[]).await;
+    let tools = executor.list().await;
+    assert_eq!(tools.tools.len(), 1);
+    let problems: Vec<_> = tools
+        .problems
+        .iter()
+        .map(|p| (p.file.as_str(), p.message.as_str()))
+        .collect();
+    let [broken, more, raises] = problems.try_into().unwrap();
+    assert!(
+        broken.0 == "broken.py" && broken.1.contains("broken.py:2"),
+        "{broken:?}"
+    );
+    assert!(
+        more.0 == "more.py" && more.1.contains("exists already"),
+        "{more:?}"
+    );
+    assert!(
+        raises.0 == "raises.py" && raises.1.contains("at import"),
+        "{raises:?}"
+    );
+}
+
+#[tokio::test]
+async fn twenty_calls_at_once_each_get_their_own_result() {
+    let executor = Executor::start(TOOLS).await;
+    let client = executor.client().await;
+    let mut calls = Vec::new();
+    for i in 0..20 {
+        calls.push((
+            i,
+            client
+                .call(
+                    call("echo", &format!(r#"{{"text":"{i}"}}"#)),
+                    Meta::default(),
+                )
+                .await
+                .unwrap(),
+        ));
+    }
+    for (i, mut call) in calls {
+        match call.next().await.unwrap().unwrap() {
+            Body::ToolResult(result) => assert_eq!(result.result, format!("\"{i}\""), "{result:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn too_many_calls_are_refused_with_a_time_to_come_back() {
+    let executor = Executor::start_with(&[("tools.py", TOOLS)], &["--max-calls", "1"]).await;
+    let client = executor.client().await;
+    let mut first = client
+        .call(call("wait", r#"{"seconds":2}"#), Meta::default())
+        .await
+        .unwrap();
+    assert!(matches!(
+        first.next().await.unwrap().unwrap(),
+        Body::Delta(_)
+    ));
+    let status = executor
+        .try_call("echo", r#"{"text":"x"}"#, Meta::default())
+        .await
+        .unwrap_err();
+    assert_eq!(status.code, Code::ResourceExhausted);
+    assert!(status.retry_after_ms > 0);
+}
+
+#[tokio::test]
+async fn a_cancelled_call_is_gone_at_once() {
+    let executor = Executor::start(TOOLS).await;
+    let client = executor.client().await;
+    let mut waiting = client
+        .call(call("wait", r#"{"seconds":4}"#), Meta::default())
+        .await
+        .unwrap();
+    // What it prints is passed on before it ends.
+    match waiting.next().await.unwrap().unwrap() {
+        Body::Delta(delta) => assert_eq!(delta.stdout, "waiting\n"),
+        other => panic!("{other:?}"),
+    }
+    let [zygote] = executor.zygotes().try_into().unwrap();
+    let children = children_of(zygote as u32);
+    assert_eq!(children.len(), 1);
+    drop(waiting);
+    let since = Instant::now();
+    gone(children[0]).await;
+    assert!(since.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn the_requests_deadline_is_the_calls() {
+    let executor = Executor::start(TOOLS).await;
+    let meta = Meta {
+        timeout_ms: 300,
+        ..Meta::default()
+    };
+    let since = Instant::now();
+    let ended = executor.try_call("wait", r#"{"seconds":4}"#, meta).await;
+    assert!(since.elapsed() < Duration::from_secs(3));
+    match ended {
+        Ok(result) => assert_eq!(result.outcome, "timeout"),
+        Err(status) => assert_eq!(status.code, Code::DeadlineExceeded),
+    }
+}
+
+#[tokio::test]
+async fn a_lost_zygote_costs_its_calls_only() {
+    let executor = Executor::start(TOOLS).await;
+    let client = executor.client().await;
+    let mut waiting = client
+        .call(call("wait", r#"{"seconds":4}"#), Meta::default())
+        .await
+        .unwrap();
+    assert!(matches!(
+        waiting.next().await.unwrap().unwrap(),
+        Body::Delta(_)
+    ));
+    let [zygote] = executor.zygotes().try_into().unwrap();
+    let children = children_of(zygote as u32);
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-9", &zygote.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    match waiting.next().await.unwrap().unwrap() {
+        Body::ToolResult(result) => {
+            assert_eq!(result.outcome, "zygote_lost");
+            assert!(error_of(&result).contains("another is started"));
+        }
+        other => panic!("{other:?}"),
+    }
+    for child in children {
+        gone(child).await;
+    }
+    assert_eq!(
+        executor.call("echo", r#"{"text":"again"}"#).await.result,
+        "\"again\""
+    );
+}
+
+#[tokio::test]
+async fn a_killed_executor_leaves_no_process() {
+    let mut executor = Executor::start(TOOLS).await;
+    let client = executor.client().await;
+    let mut waiting = client
+        .call(call("wait", r#"{"seconds":4}"#), Meta::default())
+        .await
+        .unwrap();
+    assert!(matches!(
+        waiting.next().await.unwrap().unwrap(),
+        Body::Delta(_)
+    ));
+    let zygotes = executor.zygotes();
+    let children = children_of(zygotes[0] as u32);
+    executor.process.kill().unwrap();
+    executor.process.wait().unwrap();
+    for pid in zygotes.into_iter().chain(children) {
+        gone(pid).await;
+    }
+}
