@@ -37,9 +37,12 @@ pub(crate) struct Serve {
     /// How tools are confined; `none` is for those who trust every tool
     #[arg(long, value_enum, default_value = "auto", env = "CALLSPAN_ISOLATION")]
     pub(crate) isolation: Isolation,
-    /// Calls that may run at once; more are refused
-    #[arg(long, value_name = "N", default_value_t = 32, env = "CALLSPAN_MAX_CALLS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Calls that may run at once; more wait
+    #[arg(long, value_name = "N", default_value_t = 16, env = "CALLSPAN_MAX_CALLS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) max_calls: u16,
+    /// Calls that may wait; more are refused
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) queue: u16,
     /// Longest time of one call
     #[arg(long, value_name = "MS", default_value = "5000", env = "CALLSPAN_WALL_MS", value_parser = milliseconds)]
     pub(crate) wall_ms: Duration,

@@ -8,6 +8,7 @@ mod cli;
 mod interpreter;
 mod outcome;
 mod paths;
+mod places;
 mod protocol;
 mod sandbox;
 mod service;
@@ -18,16 +19,14 @@ use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use ipc::listen::{Listener, default_socket};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::Semaphore,
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     call::Executor,
     catalogue::Catalogue,
     interpreter::NoInterpreter,
+    places::Places,
     sandbox::{Isolation, Limits},
     service::Tooling,
     supervisor::Supervisor,
@@ -194,8 +193,7 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         let service = Tooling {
             executor,
             catalogue,
-            calls: Semaphore::new(args.max_calls.into()),
-            max_calls: args.max_calls.into(),
+            places: Places::new(args.max_calls.into(), args.queue.into()),
         };
         ipc::server::serve(listener, service::info(), Arc::new(service), shutdown)
             .await

@@ -7,12 +7,13 @@ use ipc::{
     proto::{CallTool, Delta, HealthReport, ToolError, ToolResult, Tools, frame::Body},
     server::{Answer, Request, ServerInfo, Service},
 };
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     call::{End, Executor, Finished, Stream},
     catalogue::{Catalogue, Entry},
     outcome,
+    places::Places,
     protocol::CallTask,
     sandbox,
 };
@@ -34,8 +35,7 @@ error, when there is no such tool.
 pub(crate) struct Tooling {
     pub(crate) executor: Executor,
     pub(crate) catalogue: Catalogue,
-    pub(crate) calls: Semaphore,
-    pub(crate) max_calls: usize,
+    pub(crate) places: Places,
 }
 
 /// What the server says of itself.
@@ -78,13 +78,9 @@ impl Tooling {
         if let Err(message) = entry.check(arguments) {
             return Ok(self.result(call, "invalid_arguments", message));
         }
-        let Ok(_place) = self.calls.try_acquire() else {
-            return Err(Status::resource_exhausted(format!(
-                "{} calls are running already",
-                self.max_calls
-            ))
-            .with_hint("try again later, or start the server with a larger --max-calls")
-            .with_retry_after_ms(100));
+        let _place = tokio::select! {
+            place = self.places.take() => place?,
+            () = request.cancelled.cancelled() => return Err(request.stop_status()),
         };
         let finished = self.run(entry, call, arguments, request, answer).await;
         let finished = finished
@@ -196,11 +192,9 @@ impl Service for Tooling {
         let details = [
             ("tools", self.catalogue.tools().len().to_string()),
             ("problems", self.catalogue.problems.len().to_string()),
-            (
-                "running",
-                (self.max_calls - self.calls.available_permits()).to_string(),
-            ),
-            ("max_calls", self.max_calls.to_string()),
+            ("running", self.places.running().to_string()),
+            ("waiting", self.places.waiting().to_string()),
+            ("max_calls", self.places.most.to_string()),
             ("isolation", isolation.level),
             ("isolation_active", isolation.active.join(", ")),
             ("isolation_missing", isolation.missing.join(", ")),

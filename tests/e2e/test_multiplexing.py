@@ -65,7 +65,7 @@ def test_two_clients_multiplex_fifty_tool_calls(start, room) -> None:
     tools = room / "tools"
     tools.mkdir()
     (tools / "pieces.py").write_text(PIECES)
-    server: Server = start("python-executor", "--tools", tools, "--max-calls", "128")
+    server: Server = start("python-executor", "--tools", tools)
     both = two_clients(server.socket, call_tool=lambda number: {"name": "double", "arguments": {"value": number}})
     for answers in both:
         assert len(answers) == 50

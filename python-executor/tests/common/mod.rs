@@ -1,5 +1,11 @@
 //! A running python-executor with tools of the test's own: the real program, socket, interpreter and sandbox.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test file is a crate of its own and uses its part of these helpers"
+)]
 
 use std::{
     path::{Path, PathBuf},
@@ -9,8 +15,8 @@ use std::{
 
 use ipc::{
     Status,
-    client::Client,
-    proto::{CallTool, ListTools, Meta, ToolResult, Tools, frame::Body},
+    client::{Call, Client},
+    proto::{CallTool, Health, ListTools, Meta, ToolResult, Tools, frame::Body},
 };
 
 pub struct Executor {
@@ -87,31 +93,36 @@ impl Executor {
         meta: Meta,
     ) -> Result<ToolResult, Status> {
         let client = self.client().await;
-        let mut call = client.call(call(name, arguments), meta).await.unwrap();
-        loop {
-            match call.next().await.unwrap()? {
-                Body::Delta(_) => {}
-                Body::ToolResult(result) => return Ok(result),
-                other => panic!("{other:?}"),
-            }
-        }
+        ended(&mut client.call(call(name, arguments), meta).await.unwrap()).await
     }
 
     pub async fn list(&self) -> Tools {
-        let client = self.client().await;
-        let body = Body::ListTools(ListTools::default());
-        match client
-            .call(body, Meta::default())
-            .await
-            .unwrap()
-            .next()
-            .await
-            .unwrap()
-            .unwrap()
-        {
+        match self.ask(Body::ListTools(ListTools::default())).await {
             Body::Tools(tools) => tools,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Waits until so many calls wait for a place.
+    pub async fn waiting(&self, calls: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match self.ask(Body::Health(Health::default())).await {
+                Body::HealthReport(report)
+                    if report.details.get("waiting").is_some_and(|n| n == calls) =>
+                {
+                    return;
+                }
+                other => assert!(Instant::now() < deadline, "{other:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn ask(&self, body: Body) -> Body {
+        let client = self.client().await;
+        let mut call = client.call(body, Meta::default()).await.unwrap();
+        call.next().await.unwrap().unwrap()
     }
 
     /// The executor's own children: its zygotes.
@@ -133,6 +144,21 @@ pub fn call(name: &str, arguments: &str) -> Body {
         arguments: arguments.to_owned(),
         call_id: String::new(),
     })
+}
+
+/// How a call ends, whatever it prints before.
+pub async fn ended(call: &mut Call) -> Result<ToolResult, Status> {
+    loop {
+        match call.next().await.unwrap()? {
+            Body::Delta(_) => {}
+            Body::ToolResult(result) => return Ok(result),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub async fn end_of(call: &mut Call) -> ToolResult {
+    ended(call).await.unwrap()
 }
 
 pub fn children_of(parent: u32) -> Vec<i32> {
