@@ -2,13 +2,15 @@
 //!
 //! `ipc` knows frames, not models or tools. The rooms, bottom up: [`proto`] (generated types), [`status`] and
 //! [`frame`] (words for them), [`codec`] (bytes ↔ frames, in both encodings), `outbox` (what waits for a slow
-//! reader), [`listen`] (names, permissions, peers), and the two ends, [`server`] and [`client`].
+//! reader), [`listen`] (names, permissions, peers), and the two ends, [`server`] and [`client`]. Beside
+//! them stands [`program`]: what every program of the workspace does at its edge.
 
 pub mod client;
 pub mod codec;
 pub mod frame;
 pub mod listen;
 mod outbox;
+pub mod program;
 pub mod server;
 pub mod status;
 pub mod trace;

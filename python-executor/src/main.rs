@@ -17,87 +17,27 @@ mod zygote;
 
 use std::{process::ExitCode, sync::Arc};
 
-use clap::Parser;
-use ipc::listen::{Listener, default_socket};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use ipc::{
+    listen::{Listener, default_socket},
+    program::{Failure, command_line, report, shutdown_on_signals},
+};
 
 use crate::{
     call::Executor,
     catalogue::Catalogue,
-    interpreter::NoInterpreter,
     places::Places,
     sandbox::{Isolation, Limits},
     service::Tooling,
     supervisor::Supervisor,
 };
 
-/// What went wrong, what to do about it, and the exit status: 2 for a wrong command line, 1 for the rest.
-#[derive(Debug)]
-struct Failure {
-    what: String,
-    fix: String,
-    status: u8,
-}
-
-impl Failure {
-    fn new(what: impl std::fmt::Display, fix: impl Into<String>) -> Self {
-        Self {
-            what: what.to_string(),
-            fix: fix.into(),
-            status: 1,
-        }
-    }
-
-    fn usage(what: impl std::fmt::Display, fix: impl Into<String>) -> Self {
-        Self {
-            status: 2,
-            ..Self::new(what, fix)
-        }
-    }
-}
-
-impl From<NoInterpreter> for Failure {
-    fn from(error: NoInterpreter) -> Self {
-        Self::usage(error.what, error.fix)
-    }
-}
-
 fn main() -> ExitCode {
-    let result = command_line().and_then(|cli| match cli.command {
+    let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
         Some(cli::Command::Zygote { venv, package }) => zygote::main(&venv, &package)
             .map_err(|error| Failure::new(format!("zygote: {error}"), "")),
         None => serve(cli.serve),
     });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {}", failure.what);
-            if !failure.fix.is_empty() {
-                eprintln!("fix: {}", failure.fix);
-            }
-            ExitCode::from(failure.status)
-        }
-    }
-}
-
-/// What was asked for. A mistake is one line, and what to do about it another: clap's tip, or where the help is.
-fn command_line() -> Result<cli::Cli, Failure> {
-    cli::Cli::try_parse().map_err(|error| {
-        if !error.use_stderr() {
-            error.exit(); // help or the version: not a mistake
-        }
-        let text = error.to_string();
-        let mut paragraphs = text
-            .split("\n\n")
-            .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-        let what = paragraphs.next().unwrap_or_default();
-        let tip = paragraphs.find_map(|part| part.strip_prefix("tip: ").map(str::to_owned));
-        Failure::usage(
-            what.trim_start_matches("error: "),
-            tip.unwrap_or_else(|| "see python-executor --help".to_owned()),
-        )
-    })
+    report(result)
 }
 
 fn serve(args: cli::Serve) -> Result<(), Failure> {
@@ -157,7 +97,9 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
     };
     let executor = Executor {
         readable: paths::readable(&venv, &package, &tools),
-        supervisor: Arc::new(Supervisor::start(venv, package)?),
+        supervisor: Arc::new(
+            Supervisor::start(venv, package).map_err(|no| Failure::usage(no.what, no.fix))?,
+        ),
         isolation: args.isolation,
         limits,
     };
@@ -199,17 +141,4 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
             .await
             .map_err(|error| Failure::new(error, ""))
     })
-}
-
-/// Fires on SIGTERM and SIGINT.
-fn shutdown_on_signals() -> std::io::Result<CancellationToken> {
-    let shutdown = CancellationToken::new();
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let (mut signals, shutdown) = (signal(kind)?, shutdown.clone());
-        tokio::spawn(async move {
-            signals.recv().await;
-            shutdown.cancel();
-        });
-    }
-    Ok(shutdown)
 }

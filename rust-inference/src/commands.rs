@@ -6,10 +6,9 @@ use std::{
     path::Path,
 };
 
+use ipc::program::Failure;
 use rust_inference::functiongemma::{self, Conversation, Toolbox};
 use serde_json::{Value, json};
-
-use crate::Failure;
 
 const SHAPE: &str = r#"give {"messages": [{"role": "user", "content": "…"}], "tools": [{"name", "description", "parameters"}]}"#;
 

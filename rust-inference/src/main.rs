@@ -5,80 +5,23 @@ mod commands;
 
 use std::{num::NonZero, process::ExitCode, sync::Arc, thread::available_parallelism};
 
-use clap::Parser;
-use ipc::listen::{Listener, default_socket};
+use ipc::{
+    listen::{Listener, default_socket},
+    program::{Failure, command_line, report, shutdown_on_signals},
+};
 use rust_inference::{
     embedded,
     model::{Model, ModelFiles},
     service::Inference,
 };
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-
-/// What went wrong, what to do about it, and the exit status: 2 for a wrong command line, 1 for the rest.
-#[derive(Debug)]
-struct Failure {
-    what: String,
-    fix: String,
-    status: u8,
-}
-
-impl Failure {
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "it reads best with the error itself"
-    )]
-    fn usage(what: impl ToString, fix: impl Into<String>) -> Self {
-        Self {
-            what: what.to_string(),
-            fix: fix.into(),
-            status: 2,
-        }
-    }
-
-    fn new(what: impl ToString, fix: impl Into<String>) -> Self {
-        Self {
-            status: 1,
-            ..Self::usage(what, fix)
-        }
-    }
-}
 
 fn main() -> ExitCode {
-    let result = command_line().and_then(|cli| match cli.command {
+    let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
         Some(cli::Command::Render { input }) => commands::render(&input),
         Some(cli::Command::Parse { tools }) => commands::parse(&tools),
         None => serve(cli.serve),
     });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("error: {}", failure.what);
-            if !failure.fix.is_empty() {
-                eprintln!("fix: {}", failure.fix);
-            }
-            ExitCode::from(failure.status)
-        }
-    }
-}
-
-/// What was asked for. A mistake is one line, and what to do about it another: clap's tip, or where the help is.
-fn command_line() -> Result<cli::Cli, Failure> {
-    cli::Cli::try_parse().map_err(|error| {
-        if !error.use_stderr() {
-            error.exit(); // help or the version: not a mistake
-        }
-        let text = error.to_string();
-        let mut paragraphs = text
-            .split("\n\n")
-            .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-        let what = paragraphs.next().unwrap_or_default();
-        let tip = paragraphs.find_map(|part| part.strip_prefix("tip: ").map(str::to_owned));
-        Failure::usage(
-            what.trim_start_matches("error: "),
-            tip.unwrap_or_else(|| "see rust-inference --help".to_owned()),
-        )
-    })
+    report(result)
 }
 
 fn serve(args: cli::Serve) -> Result<(), Failure> {
@@ -132,17 +75,4 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
             .await
             .map_err(|error| Failure::new(error, ""))
     })
-}
-
-/// Fires on SIGTERM and SIGINT.
-fn shutdown_on_signals() -> std::io::Result<CancellationToken> {
-    let shutdown = CancellationToken::new();
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let (mut signals, shutdown) = (signal(kind)?, shutdown.clone());
-        tokio::spawn(async move {
-            signals.recv().await;
-            shutdown.cancel();
-        });
-    }
-    Ok(shutdown)
 }

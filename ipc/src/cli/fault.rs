@@ -2,7 +2,7 @@
 use std::{io, io::Write as _, path::Path};
 
 use clap::error::ErrorKind;
-use ipc::{Status, client::ClientError};
+use ipc::{Status, client::ClientError, program::Failure};
 
 use super::text;
 
@@ -50,18 +50,8 @@ impl Fault {
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             return None;
         }
-        let rendered = error.render().to_string();
-        let (what, rest) = rendered.split_once("\n\n").unwrap_or((&rendered, ""));
-        let what: Vec<_> = what.lines().map(str::trim).collect();
-        let what = what.join(" ");
-        let tip = rest
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("tip: "));
-        let how = tip.map_or_else(
-            || "see ipc --help".to_owned(),
-            |tip| format!("{tip} (see ipc --help)"),
-        );
-        Some(Self::usage(what.trim_start_matches("error: "), how))
+        let failure = Failure::of_command_line(error, "ipc");
+        Some(Self::usage(failure.what, failure.fix))
     }
 
     pub(crate) fn of_stdout(error: &io::Error) -> Self {
