@@ -121,7 +121,7 @@ fn written(calls: &[Call], prose: &str) -> String {
     };
     let prompt = render(&conversation).unwrap().text();
     let turn = prompt.strip_prefix("<bos><start_of_turn>model\n").unwrap();
-    let responses: String = calls
+    let responses = calls
         .iter()
         .map(|call| {
             format!(
@@ -129,7 +129,8 @@ fn written(calls: &[Call], prose: &str) -> String {
                 call.name
             )
         })
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     format!(
         "{}<start_function_response>",
         turn.strip_suffix(&responses).unwrap()
