@@ -1,11 +1,14 @@
 //! Who may use the model, and when: one thread owns it and takes the requests in turn from a bounded queue.
 //!
-//! A request that was cancelled, or whose reader went away, frees its place at the next token.
+//! A request that was cancelled, or whose reader went away, frees its place at once while it waits, else at the next
+//! token.
+
+mod queue;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -14,6 +17,7 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::queue::Queue;
 use crate::{
     model::{KvCache, Model},
     sampling::{Sampler, SamplingParams},
@@ -71,24 +75,24 @@ pub struct Full {
 /// The way to the thread that owns the model. The thread ends when this is dropped and its queue is empty.
 #[derive(Debug)]
 pub struct Scheduler {
-    queue: mpsc::Sender<(Job, Instant)>,
-    running: Arc<AtomicUsize>,
+    queue: Arc<Queue<(Job, Instant)>>,
     /// Microseconds that a request lately took, smoothed.
     pace: Arc<AtomicU64>,
 }
 
+/// A request's place. Dropped while the request waits, it is free for another.
+#[derive(Debug)]
+pub struct Place(#[expect(dead_code, reason = "held to be dropped")] queue::Place<(Job, Instant)>);
+
 impl Scheduler {
     /// At most `queue` requests wait.
     pub fn start(model: Arc<Model>, queue: usize) -> std::io::Result<Self> {
-        let (sender, mut jobs) = mpsc::channel::<(Job, Instant)>(queue.max(1));
-        let running = Arc::new(AtomicUsize::new(0));
+        let queue = Arc::new(Queue::new(queue));
         let pace = Arc::new(AtomicU64::new(0));
-        let (busy, measured) = (running.clone(), pace.clone());
+        let (jobs, measured) = (queue.clone(), pace.clone());
         thread::Builder::new().name("model".into()).spawn(move || {
-            while let Some((job, since)) = jobs.blocking_recv() {
-                busy.store(1, Ordering::Relaxed);
+            while let Some((job, since)) = jobs.take() {
                 let (finish, timing) = run(&model, &job, since);
-                busy.store(0, Ordering::Relaxed);
                 let took = (timing.prefill + timing.decode).as_micros() as u64;
                 let before = measured.load(Ordering::Relaxed);
                 let smoothed = if before == 0 {
@@ -101,23 +105,15 @@ impl Scheduler {
                 let _ = job.events.send(Event::Finished(finish, timing));
             }
         })?;
-        Ok(Self {
-            queue: sender,
-            running,
-            pace,
-        })
+        Ok(Self { queue, pace })
     }
 
-    pub fn submit(&self, job: Job) -> Result<(), Full> {
-        self.queue
-            .try_send((job, Instant::now()))
-            .map_err(|_| Full {
-                waiting: self.waiting(),
-            })
+    pub fn submit(&self, job: Job) -> Result<Place, Full> {
+        self.queue.push((job, Instant::now())).map(Place)
     }
 
     pub fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        self.queue.waiting()
     }
 
     /// How long a request that came now would probably wait.
@@ -127,7 +123,13 @@ impl Scheduler {
     }
 
     pub fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
+        self.queue.running()
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }
 

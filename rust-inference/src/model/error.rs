@@ -18,8 +18,11 @@ pub enum LoadError {
     },
     #[error("config.json: {0}")]
     Config(String),
-    #[error("safetensors: {0}")]
-    Safetensors(#[from] safetensors::SafeTensorError),
+    #[error("{file}: {source}; is the file whole?")]
+    Safetensors {
+        file: String,
+        source: safetensors::SafeTensorError,
+    },
     #[error("tensor {name} is missing; expected shape {expected:?}")]
     MissingTensor { name: String, expected: Vec<usize> },
     #[error("tensor {name} has shape {found:?}; expected {expected:?}")]

@@ -38,8 +38,8 @@ pub struct ModelFiles {
     /// May be absent in a checkpoint.
     pub generation_config: Option<Bytes>,
     pub tokenizer: Bytes,
-    /// One or several safetensors files.
-    pub weights: Vec<Bytes>,
+    /// One or several safetensors files, with their names.
+    pub weights: Vec<(String, Bytes)>,
 }
 
 impl ModelFiles {
@@ -56,7 +56,7 @@ impl ModelFiles {
             config: Bytes::Static(config),
             generation_config: Some(Bytes::Static(generation_config)),
             tokenizer: Bytes::Static(tokenizer),
-            weights: vec![Bytes::Static(weights)],
+            weights: vec![("model.safetensors".to_owned(), Bytes::Static(weights))],
         }
     }
 
@@ -77,10 +77,7 @@ impl ModelFiles {
             })?;
         shards.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
         shards.sort();
-        let name = dir
-            .canonicalize()
-            .ok()
-            .and_then(|d| Some(d.file_name()?.to_string_lossy().into_owned()));
+        let name = dir.canonicalize().ok().map(|dir| file_name(&dir));
         let files = Self {
             name: name.unwrap_or_else(|| dir.to_string_lossy().into_owned()),
             config: read(&path("config.json"))?,
@@ -91,7 +88,7 @@ impl ModelFiles {
             tokenizer: read(&path("tokenizer.json"))?,
             weights: shards
                 .iter()
-                .map(|path| map(path))
+                .map(|path| Ok((file_name(path), map(path)?)))
                 .collect::<Result<_, _>>()?,
         };
         if files.weights.is_empty() {
@@ -99,6 +96,11 @@ impl ModelFiles {
         }
         Ok(files)
     }
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 fn read(path: &Path) -> Result<Bytes, LoadError> {

@@ -10,13 +10,14 @@ use crate::kernels::{Matrix, Values};
 pub(super) struct Tensors<'a>(Vec<SafeTensors<'a>>);
 
 impl<'a> Tensors<'a> {
-    pub(super) fn open(files: &'a [Bytes]) -> Result<Self, LoadError> {
-        Ok(Self(
-            files
-                .iter()
-                .map(|bytes| SafeTensors::deserialize(bytes))
-                .collect::<Result<_, _>>()?,
-        ))
+    pub(super) fn open(files: &'a [(String, Bytes)]) -> Result<Self, LoadError> {
+        let open = |(file, bytes): &'a (String, Bytes)| {
+            SafeTensors::deserialize(bytes).map_err(|source| LoadError::Safetensors {
+                file: file.clone(),
+                source,
+            })
+        };
+        Ok(Self(files.iter().map(open).collect::<Result<_, _>>()?))
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {

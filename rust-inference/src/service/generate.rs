@@ -72,7 +72,7 @@ impl Inference {
             cancelled: cancelled.clone(),
             events,
         };
-        self.scheduler.submit(job).map_err(|full| {
+        let _place = self.scheduler.submit(job).map_err(|full| {
             let wait = self.scheduler.expected_wait().max(Duration::from_millis(1));
             Status::resource_exhausted(format!("the queue is full: {full}"))
                 .with_hint("try again later, or start the server with a longer --queue")

@@ -1,0 +1,125 @@
+//! What keeps the server from serving is told in one line, and what to do about it in another.
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{Server, program};
+
+/// Runs the program, which must fail; gives its exit status, what it says is wrong, and the cure.
+fn failed(flags: &[&str]) -> (i32, String, String) {
+    let output = program().args(flags).output().unwrap();
+    assert!(output.stdout.is_empty());
+    let told = String::from_utf8(output.stderr).unwrap();
+    let mut lines = told.lines();
+    let (what, fix, more) = (lines.next(), lines.next(), lines.next());
+    assert_eq!(more, None, "{told}");
+    let line = |line: Option<&str>, start: &str| {
+        line.and_then(|line| line.strip_prefix(start))
+            .unwrap_or_else(|| panic!("{told}"))
+            .to_owned()
+    };
+    (
+        output.status.code().unwrap(),
+        line(what, "error: "),
+        line(fix, "fix: "),
+    )
+}
+
+/// A copy of the default model's directory.
+fn model(to: &Path) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/default");
+    fs::create_dir(to).unwrap();
+    for file in [
+        "config.json",
+        "tokenizer.json",
+        "generation_config.json",
+        "model.safetensors",
+    ] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+}
+
+#[test]
+fn a_model_that_cannot_be_loaded_is_named_with_what_is_wrong() {
+    let room = common::room();
+    let dir = room.path().join("model");
+    model(&dir);
+    let socket = room.path().join("s");
+    let (socket, path) = (socket.to_str().unwrap(), dir.to_str().unwrap());
+    let load = |expected: &str| {
+        let (status, what, fix) = failed(&["--socket", socket, "--model", path]);
+        assert_eq!(status, 2);
+        assert!(what.contains(path) && what.contains(expected), "{what}");
+        assert!(fix.contains("config.json"), "{fix}");
+        assert!(!Path::new(socket).exists());
+    };
+    let weights = dir.join("model.safetensors");
+    let whole = fs::read(&weights).unwrap();
+    fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
+    load("model.safetensors");
+    fs::write(&weights, b"").unwrap();
+    load("model.safetensors");
+    fs::remove_file(&weights).unwrap();
+    load("safetensors");
+    fs::write(&weights, whole).unwrap();
+    fs::write(dir.join("tokenizer.json"), "{}").unwrap();
+    load("tokenizer.json");
+    fs::write(
+        dir.join("config.json"),
+        r#"{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}"#,
+    )
+    .unwrap();
+    load("config.json");
+    fs::remove_file(dir.join("config.json")).unwrap();
+    load("config.json");
+    fs::remove_dir_all(&dir).unwrap();
+    load("No such file");
+}
+
+#[test]
+fn a_socket_that_cannot_be_served_is_told() {
+    let room = common::room();
+    let path = |name: &str| room.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("file"), "precious").unwrap();
+    let (_, what, _) = failed(&["--socket", &path("file")]);
+    assert!(
+        what.contains("file") && what.contains("is no socket"),
+        "{what}"
+    );
+    assert_eq!(fs::read_to_string(path("file")).unwrap(), "precious");
+    let (_, what, _) = failed(&["--socket", &path(&"x".repeat(120))]);
+    assert!(what.contains("108") || what.contains("107"), "{what}");
+    let (_, what, _) = failed(&["--socket", &path("file/s")]);
+    assert!(what.contains("cannot create the directory"), "{what}");
+    let server = Server::start(&[]);
+    let (_, what, fix) = failed(&["--socket", server.socket.to_str().unwrap()]);
+    assert!(what.contains("already") || what.contains("lock"), "{what}");
+    assert!(fix.contains("another --socket"), "{fix}");
+    assert!(
+        !server.detail("model").is_empty(),
+        "the first is not disturbed"
+    );
+}
+
+#[test]
+fn a_wrong_flag_is_told_with_its_cure() {
+    for (flags, what, fix) in [
+        (
+            &["--sockett", "x"][..],
+            "unexpected argument '--sockett'",
+            "'--socket'",
+        ),
+        (&["--queue", "0"], "give 1 or more", "rust-inference --help"),
+        (
+            &["--threads", "many"],
+            "give a whole number",
+            "rust-inference --help",
+        ),
+        (&["serve"], "serve", "rust-inference --help"),
+    ] {
+        let (status, said, cure) = failed(flags);
+        assert_eq!(status, 2);
+        assert!(said.contains(what), "{said}");
+        assert!(cure.contains(fix), "{cure}");
+    }
+}
