@@ -1,5 +1,11 @@
 //! The one model and many who want it: cancelled and lost requests free it, a full queue says so, and a killed server
 //! stands up again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, outside of the tests' own functions"
+)]
 mod common;
 
 use std::{

@@ -1,4 +1,10 @@
 //! What keeps the server from serving is told in one line, and what to do about it in another.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, outside of the tests' own functions"
+)]
 mod common;
 
 use std::{fs, path::Path};
