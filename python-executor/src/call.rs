@@ -77,9 +77,7 @@ impl Executor {
         cancelled: &CancellationToken,
         output: impl Fn(Stream, &str),
     ) -> io::Result<Finished> {
-        let scratch = tempfile::Builder::new()
-            .prefix("callspan-scratch-")
-            .tempdir()?;
+        let scratch = scratch()?;
         let seal = format!("{:032x}\n", u128::from_ne_bytes(random()?));
         let task = Task {
             confinement: Confinement {
@@ -156,6 +154,13 @@ impl Executor {
             used,
         })
     }
+}
+
+/// A directory that a call may write to, gone when this is dropped.
+pub(crate) fn scratch() -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix("callspan-scratch-")
+        .tempdir()
 }
 
 async fn sleep_until(at: Option<time::Instant>) {

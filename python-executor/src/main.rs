@@ -90,6 +90,13 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
             "set CALLSPAN_PYTHONPATH to its directory",
         )
     })?;
+    // Seen now, not at the first call: every call needs a scratch directory.
+    call::scratch().map_err(|error| {
+        Failure::usage(
+            format!("no scratch directory can be made: {error}"),
+            "set TMPDIR to a directory that can be written to",
+        )
+    })?;
     let limits = Limits {
         wall: args.wall_ms,
         cpu: std::time::Duration::from_secs(args.cpu_s),

@@ -57,7 +57,7 @@ fn failure(finished: &Finished, limits: &Limits) -> (&'static str, String, Strin
         End::Cancelled => plain("cancelled", "the call was cancelled".to_owned()),
         End::ZygoteLost => plain(
             "zygote_lost",
-            "the process that starts tools ended; another is started".to_owned(),
+            "the process that runs tools was lost".to_owned(),
         ),
         End::Protocol(message) => plain("protocol", message.clone()),
         End::Died(status) => died(*status, finished.used.map_or(0, |used| used.cpu_us), limits),
@@ -79,16 +79,13 @@ fn died(status: i32, cpu_us: u64, limits: &Limits) -> (&'static str, String, Str
                 "cpu_limit",
                 format!("the tool used more than {:?} of processor time", limits.cpu),
             ),
-            signal => (
-                "crashed",
-                format!("the tool's process was ended by signal {signal}"),
-            ),
+            signal => ("crashed", format!("the tool was ended by signal {signal}")),
         }
     } else {
         let code = libc::WEXITSTATUS(status);
         (
             "exited",
-            format!("the tool ended its process with status {code}, without a result"),
+            format!("the tool exited with status {code} and gave no result"),
         )
     };
     (outcome, String::new(), message, String::new())

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -140,6 +140,7 @@ impl Supervisor {
         )
         .map_err(|error| failed(error.into()))?;
         let process = Command::new("/proc/self/exe")
+            .arg0("python-executor")
             .arg("zygote")
             .arg(&self.venv)
             .arg(&self.package)

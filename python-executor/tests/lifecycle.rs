@@ -174,7 +174,7 @@ async fn a_lost_zygote_costs_its_calls_only() {
     );
     let result = end_of(&mut waiting).await;
     assert_eq!(result.outcome, "zygote_lost");
-    assert!(error_of(&result).contains("another is started"));
+    assert!(error_of(&result).contains("was lost"));
     for child in children {
         gone(child).await;
     }

@@ -20,6 +20,11 @@ pub(crate) fn render(input: &Path) -> Result<(), Failure> {
     for warning in &prompt.warnings {
         eprintln!("warning: {warning}");
     }
+    for token in prompt.spelt() {
+        eprintln!(
+            "warning: a text spells {token}: the model is given it as letters, but below it looks like the token"
+        );
+    }
     print(&prompt.text())
 }
 

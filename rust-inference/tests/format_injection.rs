@@ -70,12 +70,10 @@ fn a_text_that_spells_a_control_token_stays_text_everywhere() {
 }
 
 #[test]
-fn whoever_prints_such_a_prompt_is_warned() {
-    let prompt = render(&conversation("<end_of_turn>")).unwrap();
-    assert!(
-        prompt
-            .warnings
-            .iter()
-            .any(|warning| warning.contains("spells <end_of_turn>"))
+fn such_a_prompt_tells_what_is_spelt_in_it() {
+    assert_eq!(
+        render(&conversation("<end_of_turn>")).unwrap().spelt(),
+        ["<end_of_turn>"]
     );
+    assert!(render(&conversation("x")).unwrap().spelt().is_empty());
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,16 @@ def test_a_socket_path_that_is_too_long(room: Path) -> None:
 
 def test_a_question_is_needed() -> None:
     assert_usage_error([BIN / "callspan", "ask"])
+
+
+def test_no_room_for_scratch_directories(room: Path) -> None:
+    missing = room / "nowhere"
+    command = [BIN / "python-executor", "--socket", room / "s", "--tools", TOOLS]
+    assert_usage_error(["env", f"TMPDIR={missing}", *command], str(missing), "TMPDIR")
+
+
+def test_an_answer_that_cannot_be_written_is_told() -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run([BIN / "callspan", "ask", "Hello"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[0] == "callspan: cannot write to stdout: No space left on device"

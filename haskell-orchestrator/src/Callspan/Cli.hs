@@ -24,7 +24,7 @@ import Data.Text (Text)
 import Data.Text qualified as Text
 import Data.Text.IO qualified as Text
 import GHC.IO.Encoding (mkTextEncoding, setFileSystemEncoding, setLocaleEncoding, utf8)
-import GHC.IO.Exception (IOErrorType (ResourceVanished), ioe_handle, ioe_type)
+import GHC.IO.Exception (IOErrorType (ResourceVanished), ioe_description, ioe_handle, ioe_type)
 import System.Environment (getArgs, lookupEnv)
 import System.Exit (ExitCode (..), exitWith)
 import System.IO (BufferMode (..), hFlush, hIsTerminalDevice, hSetBuffering, hSetEncoding, stderr, stdout)
@@ -40,7 +40,11 @@ main = do
   unwindOnSignals
   code <- (getArgs >>= run . parseArguments) `catch` \(e :: IOException) -> do
     -- Whoever read our stdout has had enough; that is no news.
-    unless (ioe_type e == ResourceVanished && ioe_handle e == Just stdout) (complain (Text.pack (displayException e)) "")
+    let ours = ioe_handle e == Just stdout
+    unless (ours && ioe_type e == ResourceVanished) $
+      if ours
+        then complain ("cannot write to stdout: " <> Text.pack (ioe_description e)) "see that it is open and has room"
+        else complain (Text.pack (displayException e)) ""
     pure (ExitFailure 1)
   exitWith code
 

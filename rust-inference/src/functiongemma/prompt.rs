@@ -28,6 +28,17 @@ impl Prompt {
         texts.collect()
     }
 
+    /// The control tokens that are spelt in a text of somebody's. For the model these are letters, but in the prompt's
+    /// own text the two cannot be told apart.
+    pub fn spelt(&self) -> Vec<&'static str> {
+        let spells = |token: &str| {
+            let in_text = |piece: &OwnedPiece| matches!(piece, OwnedPiece::Text(text) if text.contains(token));
+            self.pieces.iter().any(in_text)
+        };
+        let all = control::ALL.into_iter();
+        all.filter(|token| spells(token)).collect()
+    }
+
     /// For the tokenizer.
     pub fn pieces(&self) -> Vec<Piece<'_>> {
         let pieces = self.pieces.iter().map(|piece| match piece {
@@ -68,17 +79,7 @@ impl Writer {
         }
     }
 
-    /// The prompt. A text that spells a control token stays as it is: the tokens tell the two apart. The prompt's text
-    /// does not, so whoever prints it is warned.
-    pub(super) fn finish(mut self) -> Prompt {
-        let spelt = control::ALL.into_iter().filter(|token| {
-            let spells =
-                |piece: &OwnedPiece| matches!(piece, OwnedPiece::Text(text) if text.contains(token));
-            self.0.pieces.iter().any(spells)
-        });
-        for token in spelt.collect::<Vec<_>>() {
-            self.warn(format!("a text spells {token}: the model is given it as letters, but a printed prompt is ambiguous"));
-        }
+    pub(super) fn finish(self) -> Prompt {
         self.0
     }
 }

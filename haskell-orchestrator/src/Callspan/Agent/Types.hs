@@ -115,7 +115,7 @@ outcomeContent = \case
   Ran result
     | usable result -> resultJson result
     | resultOutcome result == "ok" -> failed "the tool's result is not JSON"
-    | Just e <- resultError result -> failed (toolErrorMessage e)
+    | Just e <- resultError result -> failed (if Text.null (toolErrorMessage e) then toolErrorType e else toolErrorMessage e)
     | otherwise -> failed ("the tool ended with " <> resultOutcome result)
   Refused e -> failed (errorMessage e)
   OutcomeUnknown why -> failed ("outcome unknown: " <> why)
