@@ -35,6 +35,15 @@ impl Executor {
     }
 
     pub async fn start_with(files: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::begin(files, |command| _ = command.args(arguments)).await
+    }
+
+    /// One file of tools, and the program's command as the test wants it.
+    pub async fn start_by(tools: &str, more: impl FnOnce(&mut Command)) -> Self {
+        Self::begin(&[("tools.py", tools)], more).await
+    }
+
+    async fn begin(files: &[(&str, &str)], more: impl FnOnce(&mut Command)) -> Self {
         let room = tempfile::Builder::new()
             .prefix("cs-")
             .tempdir_in("/tmp")
@@ -46,7 +55,8 @@ impl Executor {
         }
         let socket = room.path().join("s");
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_python-executor"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_python-executor"));
+        command
             .args([
                 "--socket".as_ref(),
                 socket.as_os_str(),
@@ -55,10 +65,9 @@ impl Executor {
             ])
             .args(["--venv".as_ref(), root.join(".venv").as_os_str()])
             .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+            .stdin(Stdio::null());
+        more(&mut command);
+        let process = command.spawn().unwrap();
         let executor = Self {
             process,
             socket,

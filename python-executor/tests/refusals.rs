@@ -1,0 +1,138 @@
+//! When it does not serve: where the sandbox cannot be had nothing runs, and a venv of another Python is not taken.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests, outside of the tests' own functions"
+)]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use common::Executor;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
+/// The program with an example tool, not started yet.
+fn program(room: &Path) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_python-executor"));
+    command
+        .arg("--socket")
+        .arg(room.join("s"))
+        .arg("--tools")
+        .arg(root.join("python-executor/tools"))
+        .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
+        .stdin(Stdio::null());
+    command
+}
+
+fn venv() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join(".venv")
+}
+
+/// What it says is wrong; it must fail with this exit status, and with a cure.
+fn refused(command: &mut Command, status: i32) -> String {
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{told}");
+    assert!(
+        told.starts_with("error: ") && told.contains("\nfix: "),
+        "{told}"
+    );
+    told
+}
+
+/// As on a kernel that lacks a system call.
+fn without(command: &mut Command, call: libc::c_long) -> &mut Command {
+    let missing = SeccompAction::Errno(libc::ENOSYS as u32);
+    let arch = std::env::consts::ARCH.try_into().unwrap();
+    let rules = BTreeMap::from([(call, Vec::new())]);
+    let filter: BpfProgram = SeccompFilter::new(rules, SeccompAction::Allow, missing, arch)
+        .unwrap()
+        .try_into()
+        .unwrap();
+    // SAFETY: between fork and exec only system calls are made: prctl and seccomp, on memory that was made before.
+    unsafe {
+        command.pre_exec(move || seccompiler::apply_filter(&filter).map_err(std::io::Error::other))
+    }
+}
+
+#[test]
+fn without_landlock_nothing_runs() {
+    let room = tempfile::tempdir().unwrap();
+    let mut command = program(room.path());
+    command.arg("--venv").arg(venv());
+    let told = refused(without(&mut command, libc::SYS_landlock_create_ruleset), 1);
+    assert!(
+        told.contains("Landlock") && told.contains("--isolation none"),
+        "{told}"
+    );
+    assert!(!room.path().join("s").exists());
+}
+
+/// What a child does to confine itself fails, though all seemed well: the call is not run.
+#[tokio::test]
+async fn a_child_that_cannot_confine_itself_runs_nothing() {
+    let executor = Executor::start_by(
+        "@tool\ndef leave(path: str) -> str:\n    \"\"\"Leave a trace.\"\"\"\n    open(path, 'w')\n    return 'ran'\n",
+        |command| _ = without(command, libc::SYS_landlock_restrict_self),
+    )
+    .await;
+    let problems = executor.list().await.problems;
+    assert!(
+        problems[0].message.contains("the sandbox: Landlock"),
+        "{problems:?}"
+    );
+    assert!(executor.list().await.tools.is_empty());
+}
+
+#[tokio::test]
+async fn isolation_none_is_asked_for_by_name_and_said_with_every_result() {
+    let tools = "@tool\ndef echo(text: str) -> str:\n    \"\"\"Echo.\"\"\"\n    return text\n";
+    let executor = Executor::start_with(&[("tools.py", tools)], &["--isolation", "none"]).await;
+    let result = executor.call("echo", r#"{"text":"x"}"#).await;
+    assert_eq!(
+        (
+            result.outcome.as_str(),
+            result.isolation.unwrap().level.as_str()
+        ),
+        ("ok", "none")
+    );
+    let executor = Executor::start(tools).await;
+    let isolation = executor
+        .call("echo", r#"{"text":"x"}"#)
+        .await
+        .isolation
+        .unwrap();
+    assert_eq!(isolation.level, "reduced");
+    assert!(
+        isolation
+            .active
+            .iter()
+            .any(|mechanism| mechanism == "landlock"),
+        "{isolation:?}"
+    );
+}
+
+#[test]
+fn a_venv_of_another_python_is_not_taken() {
+    let room = tempfile::tempdir().unwrap();
+    let other = room.path().join("venv");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(
+        other.join("pyvenv.cfg"),
+        "home = /usr/bin\nversion = 3.8.1\n",
+    )
+    .unwrap();
+    let told = refused(program(room.path()).arg("--venv").arg(&other), 2);
+    assert!(told.contains("is for Python 3.8.1"), "{told}");
+    std::fs::remove_file(other.join("pyvenv.cfg")).unwrap();
+    assert!(refused(program(room.path()).arg("--venv").arg(&other), 2).contains("pyvenv.cfg"));
+}
