@@ -26,6 +26,9 @@ use crate::{
 /// Tokens of a prompt that go through the model between two looks at whether the request still stands.
 const PREFILL_CHUNK: usize = 128;
 
+/// What a request is taken to last before one was measured: who is refused then shall not come back at once.
+const FIRST_GUESS: Duration = Duration::from_secs(1);
+
 /// One generation to be made.
 #[derive(Debug)]
 pub struct Job {
@@ -118,8 +121,11 @@ impl Scheduler {
 
     /// How long a request that came now would probably wait.
     pub fn expected_wait(&self) -> Duration {
-        let ahead = (self.waiting() + self.running()) as u64;
-        Duration::from_micros(ahead * self.pace.load(Ordering::Relaxed))
+        let pace = match self.pace.load(Ordering::Relaxed) {
+            0 => FIRST_GUESS,
+            measured => Duration::from_micros(measured),
+        };
+        pace * (self.waiting() + self.running()) as u32
     }
 
     pub fn running(&self) -> usize {
