@@ -34,6 +34,8 @@ pub(crate) struct Executor {
     pub(crate) isolation: Isolation,
     pub(crate) limits: Limits,
     pub(crate) readable: Vec<PathBuf>,
+    /// Where each call gets a directory of its own to write to. If this process is killed, the zygote removes it.
+    pub(crate) scratch: tempfile::TempDir,
 }
 
 /// Which stream a piece of output was written to.
@@ -77,7 +79,7 @@ impl Executor {
         cancelled: &CancellationToken,
         output: impl Fn(Stream, &str),
     ) -> io::Result<Finished> {
-        let scratch = scratch()?;
+        let scratch = tempfile::tempdir_in(&self.scratch)?;
         let seal = format!("{:032x}\n", u128::from_ne_bytes(random()?));
         let task = Task {
             confinement: Confinement {
@@ -154,13 +156,6 @@ impl Executor {
             used,
         })
     }
-}
-
-/// A directory that a call may write to, gone when this is dropped.
-pub(crate) fn scratch() -> io::Result<tempfile::TempDir> {
-    tempfile::Builder::new()
-        .prefix("callspan-scratch-")
-        .tempdir()
 }
 
 async fn sleep_until(at: Option<time::Instant>) {

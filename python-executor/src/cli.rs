@@ -55,7 +55,11 @@ pub(crate) struct Serve {
 pub(crate) enum Command {
     /// The process that forks the tools' children: started by this program itself
     #[command(hide = true)]
-    Zygote { venv: PathBuf, package: PathBuf },
+    Zygote {
+        venv: PathBuf,
+        package: PathBuf,
+        scratch: PathBuf,
+    },
 }
 
 fn milliseconds(text: &str) -> Result<Duration, String> {

@@ -33,7 +33,11 @@ use crate::{
 
 fn main() -> ExitCode {
     let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
-        Some(cli::Command::Zygote { venv, package }) => zygote::main(&venv, &package)
+        Some(cli::Command::Zygote {
+            venv,
+            package,
+            scratch,
+        }) => zygote::main(&venv, &package, &scratch)
             .map_err(|error| Failure::new(format!("zygote: {error}"), "")),
         None => serve(cli.serve),
     });
@@ -90,13 +94,15 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
             "set CALLSPAN_PYTHONPATH to its directory",
         )
     })?;
-    // Seen now, not at the first call: every call needs a scratch directory.
-    call::scratch().map_err(|error| {
-        Failure::usage(
-            format!("no scratch directory can be made: {error}"),
-            "set TMPDIR to a directory that can be written to",
-        )
-    })?;
+    let scratch = tempfile::Builder::new()
+        .prefix("callspan-scratch-")
+        .tempdir()
+        .map_err(|error| {
+            Failure::usage(
+                format!("no scratch directory can be made: {error}"),
+                "set TMPDIR to a directory that can be written to",
+            )
+        })?;
     let limits = Limits {
         wall: args.wall_ms,
         cpu: std::time::Duration::from_secs(args.cpu_s),
@@ -105,10 +111,12 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
     let executor = Executor {
         readable: paths::readable(&venv, &package, &tools),
         supervisor: Arc::new(
-            Supervisor::start(venv, package).map_err(|no| Failure::usage(no.what, no.fix))?,
+            Supervisor::start(venv, package, scratch.path().to_owned())
+                .map_err(|no| Failure::usage(no.what, no.fix))?,
         ),
         isolation: args.isolation,
         limits,
+        scratch,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -50,6 +50,7 @@ impl Drop for Zygote {
 pub(crate) struct Supervisor {
     venv: PathBuf,
     package: PathBuf,
+    scratch: PathBuf,
     zygote: Mutex<Option<Zygote>>,
     next: AtomicU64,
 }
@@ -67,10 +68,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Supervisor {
     /// Starts the first zygote, so that what is wrong with the interpreter is known at once.
-    pub(crate) fn start(venv: PathBuf, package: PathBuf) -> Result<Self, NoInterpreter> {
+    pub(crate) fn start(
+        venv: PathBuf,
+        package: PathBuf,
+        scratch: PathBuf,
+    ) -> Result<Self, NoInterpreter> {
         let supervisor = Self {
             venv,
             package,
+            scratch,
             zygote: Mutex::new(None),
             next: AtomicU64::new(1),
         };
@@ -144,6 +150,7 @@ impl Supervisor {
             .arg("zygote")
             .arg(&self.venv)
             .arg(&self.package)
+            .arg(&self.scratch)
             .env_clear()
             .envs([
                 ("LANG", "C.UTF-8"),

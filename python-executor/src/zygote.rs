@@ -15,9 +15,9 @@ use crate::{
     sandbox::Filters,
 };
 
-/// The process's main function. Its standard input is the socket to the supervisor; at its end this process ends, and
-/// its children with it.
-pub(crate) fn main(venv: &Path, package: &Path) -> io::Result<()> {
+/// The process's main function. Its standard input is the socket to the supervisor; at its end this process ends, its
+/// children with it, and what they had in `scratch` is gone.
+pub(crate) fn main(venv: &Path, package: &Path, scratch: &Path) -> io::Result<()> {
     let control = take_control()?;
     let filters = match Filters::compile() {
         Ok(filters) => filters,
@@ -68,7 +68,19 @@ pub(crate) fn main(venv: &Path, package: &Path) -> io::Result<()> {
     for pid in children.keys() {
         kill(*pid);
     }
-    Ok(())
+    while !children.is_empty() {
+        // SAFETY: asks for nothing but the number of a child that ended.
+        let pid = unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) };
+        if pid <= 0 {
+            break;
+        }
+        children.remove(&pid);
+    }
+    // The supervisor does this itself, unless it was killed.
+    match std::fs::remove_dir_all(scratch) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Moves the socket away from standard input, which becomes empty.

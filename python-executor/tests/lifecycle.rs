@@ -185,8 +185,12 @@ async fn a_lost_zygote_costs_its_calls_only() {
 }
 
 #[tokio::test]
-async fn a_killed_executor_leaves_no_process() {
-    let mut executor = Executor::start(TOOLS).await;
+async fn a_killed_executor_leaves_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut executor = Executor::start_by(TOOLS, |command| {
+        _ = command.env("TMPDIR", temporary.path());
+    })
+    .await;
     let client = executor.client().await;
     let mut waiting = client
         .call(call("wait", r#"{"seconds":4}"#), Meta::default())
@@ -196,6 +200,8 @@ async fn a_killed_executor_leaves_no_process() {
         waiting.next().await.unwrap().unwrap(),
         Body::Delta(_)
     ));
+    let scratch = temporary.path().read_dir().unwrap().next().unwrap();
+    assert_eq!(scratch.unwrap().path().read_dir().unwrap().count(), 1);
     let zygotes = executor.zygotes();
     let children = children_of(zygotes[0] as u32);
     executor.process.kill().unwrap();
@@ -203,4 +209,5 @@ async fn a_killed_executor_leaves_no_process() {
     for pid in zygotes.into_iter().chain(children) {
         gone(pid).await;
     }
+    assert_eq!(temporary.path().read_dir().unwrap().count(), 0);
 }
