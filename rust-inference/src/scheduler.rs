@@ -6,6 +6,7 @@
 mod queue;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -95,7 +96,12 @@ impl Scheduler {
         let (jobs, measured) = (queue.clone(), pace.clone());
         thread::Builder::new().name("model".into()).spawn(move || {
             while let Some((job, since)) = jobs.take() {
-                let (finish, timing) = run(&model, &job, since);
+                // A fault of one request must not cost the others the model: this one's events end without a last.
+                let Ok((finish, timing)) =
+                    catch_unwind(AssertUnwindSafe(|| run(&model, &job, since)))
+                else {
+                    continue;
+                };
                 let took = (timing.prefill + timing.decode).as_micros() as u64;
                 let before = measured.load(Ordering::Relaxed);
                 let smoothed = if before == 0 {
@@ -190,4 +196,40 @@ fn decode(
         hidden = model.forward(&[token], cache);
     }
     Finish::Length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_panics_costs_no_other_the_model() {
+        let model = Arc::new(crate::embedded::model().unwrap());
+        let beyond = model.config.vocab_size as u32;
+        let scheduler = Scheduler::start(model, 2).unwrap();
+        let submit = |token| {
+            let (events, received) = mpsc::unbounded_channel();
+            let job = Job {
+                prompt: vec![token],
+                sampling: SamplingParams::default(),
+                max_tokens: 1,
+                stop_ids: Vec::new(),
+                cancelled: CancellationToken::new(),
+                events,
+            };
+            (scheduler.submit(job).unwrap(), received)
+        };
+        let (_broken, mut none) = submit(beyond);
+        let (_good, mut token) = submit(0);
+        assert_eq!(none.blocking_recv(), None);
+        let deadline = Instant::now() + Duration::from_mins(1);
+        let event = loop {
+            if let Ok(event) = token.try_recv() {
+                break event;
+            }
+            assert!(Instant::now() < deadline, "the model is lost");
+            thread::sleep(Duration::from_millis(1));
+        };
+        assert!(matches!(event, Event::Token(_)), "{event:?}");
+    }
 }

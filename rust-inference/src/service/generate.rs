@@ -103,7 +103,10 @@ impl Inference {
                     }
                 }
                 Some(Event::Finished(finish, timing)) => break (finish, timing),
-                None => return Err(Status::internal("the model's thread ended")),
+                None => {
+                    return Err(Status::internal("computing the answer failed")
+                        .with_hint("the server's standard error says why"));
+                }
             }
         };
         if finish == Finish::NoLogits {
