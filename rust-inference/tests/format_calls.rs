@@ -140,6 +140,13 @@ fn what_is_around_calls_is_prose() {
             "{text}"
         );
     }
+    // The same call twice is two calls, in their order among others.
+    let call = |name: &str| format!("<start_function_call>call:{name}{{}}<end_function_call>");
+    let text = [call("none"), call("f"), call("none")].concat();
+    assert_eq!(
+        read(&text).unwrap().1,
+        json!([["none", {}], ["f", {}], ["none", {}]])
+    );
     for name in ["a.b-c", "größe"] {
         let text = format!("<start_function_call>call:{name}{{}}<end_function_call>");
         assert_eq!(read(&text).unwrap().1, json!([[name, {}]]));
@@ -151,7 +158,11 @@ fn what_is_no_call_is_an_error_with_its_position() {
     const OPEN: usize = "<start_function_call>".len();
     let call = |text: &str| format!("<start_function_call>{text}<end_function_call>");
     for (text, at, message) in [
-        (call("call:f{x:<escape>open}"), 0, "no closing <escape>"),
+        (
+            call("call:f{x:<escape>open}"),
+            OPEN + 9,
+            "no closing <escape>",
+        ),
         (call("call:f{x:1,}"), OPEN + 11, "expected a key"),
         (call("call:f{x:[1,]}"), OPEN + 12, "expected a value"),
         (call("call:f{x:}"), OPEN + 9, "expected a value"),
@@ -192,7 +203,7 @@ fn what_is_no_call_is_an_error_with_its_position() {
                 "[".repeat(99),
                 "]".repeat(99)
             )),
-            0,
+            OPEN + 9 + 64,
             "nested deeper than 64",
         ),
         (
@@ -214,7 +225,7 @@ fn what_is_no_call_is_an_error_with_its_position() {
     ] {
         let error = read(&text).unwrap_err();
         assert!(error.message.contains(message), "{text}\n{error}");
-        assert!(at == 0 || error.at == at, "{text}\n{error}, not {at}");
+        assert_eq!(error.at, at, "{text}\n{error}");
     }
 }
 
@@ -232,4 +243,46 @@ fn calls_before_an_error_are_not_lost_and_none_come_after() {
     assert_eq!(parser.error().unwrap().at, 81);
     assert!(parser.push("more").is_empty());
     assert!(parser.finish().is_err());
+}
+
+/// Cut off by a limit, a call must not be taken for a shorter one: neither its arguments' beginning, nor, of a function
+/// whose name another's begins with, its name's.
+#[test]
+fn a_call_that_is_cut_anywhere_is_no_call() {
+    use rust_inference::functiongemma::{Event, Parser};
+    let tools =
+        json!([{"name": "get"}, {"name": "get_all", "parameters": {}}, {"name": "get_all.now"}]);
+    let chat = json!({"messages": [], "tools": tools}).to_string();
+    let tools = Conversation::from_json(&chat).unwrap().tools;
+    let toolbox = Arc::new(Toolbox::new(&tools).unwrap());
+    let body = "call:get_all{x:[<escape>}, a<escape>,{y:-1.5}],z:None}";
+    let text = format!("Yes. <start_function_call>{body}<end_function_call>");
+    let whole = text.find(body).unwrap() + body.len();
+    for end in 0..text.len() {
+        let mut parser = Parser::new(toolbox.clone());
+        let mut events = parser.push(&text[..end]);
+        let ending = parser.finish();
+        let cut_in_call = end >= text.find("call:").unwrap() && end != whole;
+        assert_eq!(ending.is_err(), cut_in_call, "cut at {end}: {ending:?}");
+        events.extend(ending.unwrap_or_default());
+        let calls: Vec<_> = events
+            .iter()
+            .filter(|event| matches!(event, Event::Call { .. }))
+            .collect();
+        assert_eq!(calls.len(), usize::from(end == whole), "cut at {end}");
+        // The prose before it is not lost.
+        let prose = events.iter().find_map(|event| match event {
+            Event::Text(text) => Some(text.as_str()),
+            Event::Call { .. } => None,
+        });
+        assert!(
+            end < 5 || prose.is_some_and(|prose| prose.starts_with("Yes. ")),
+            "{events:?}"
+        );
+    }
+    let error = rust_inference::functiongemma::parse(toolbox, "<start_function_call>call:get");
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "at byte 29: the text ends where \"{\" was expected"
+    );
 }

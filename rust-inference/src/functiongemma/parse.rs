@@ -89,7 +89,7 @@ impl Parser {
             State::Text if !self.held.is_empty() => events.push(Event::Text(self.held)),
             State::Call { .. } => {
                 let end = self.held.len();
-                self.call(end, 0, &mut events);
+                self.call(end, 0, false, &mut events);
                 if let Some(error) = self.error {
                     return Err(error);
                 }
@@ -144,9 +144,9 @@ impl Parser {
             Some(ESCAPE) => self.state = state(at + ESCAPE.len(), !in_string),
             // Between delimiters every other token is only letters.
             Some(other) if in_string => self.state = state(at + other.len(), true),
-            Some(END_CALL) => self.call(at, END_CALL.len(), events),
+            Some(END_CALL) => self.call(at, END_CALL.len(), true, events),
             Some(START_RESPONSE | END_TURN | EOS) => {
-                self.call(at, 0, events);
+                self.call(at, 0, true, events);
                 self.state = State::Over;
             }
             Some(stray) => {
@@ -157,12 +157,13 @@ impl Parser {
         self.error.is_none() && self.state != State::Over
     }
 
-    /// The held text up to `end` is a call; `closing` bytes of a closing token follow.
-    fn call(&mut self, end: usize, closing: usize, events: &mut Vec<Event>) {
+    /// The held text up to `end` is a call; `closing` bytes of a closing token follow. Where the text was cut the call
+    /// is not closed.
+    fn call(&mut self, end: usize, closing: usize, closed: bool, events: &mut Vec<Event>) {
         let start = self.start;
         let text = self.take(end);
         self.take(closing);
-        match reader::read_call(&self.toolbox, &text, start) {
+        match reader::read_call(&self.toolbox, &text, start, closed) {
             Ok(Call {
                 name, arguments, ..
             }) => {

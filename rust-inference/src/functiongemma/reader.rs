@@ -12,8 +12,13 @@ pub struct ParseError {
     pub message: String,
 }
 
-/// Reads one call whose text begins at byte `start` of all the text.
-pub(super) fn read_call(toolbox: &Toolbox, text: &str, start: usize) -> Result<Call, ParseError> {
+/// Reads one call whose text begins at byte `start` of all the text. `closed`: a control token stands behind it.
+pub(super) fn read_call(
+    toolbox: &Toolbox,
+    text: &str,
+    start: usize,
+    closed: bool,
+) -> Result<Call, ParseError> {
     let mut reader = Reader { text, at: 0, start };
     reader.expect("call:")?;
     let name = reader.until(&['{']);
@@ -28,8 +33,9 @@ pub(super) fn read_call(toolbox: &Toolbox, text: &str, start: usize) -> Result<C
             ),
         });
     }
-    // A call without arguments may come without braces.
-    let arguments = if reader.rest().is_empty() {
+    // A call without arguments may come without braces. Not where the text was cut: what is left of a longer name, or of
+    // a call with arguments, would be taken for it.
+    let arguments = if closed && reader.rest().is_empty() {
         Map::new()
     } else {
         reader.object(0)?
