@@ -165,13 +165,8 @@ async fn a_lost_zygote_costs_its_calls_only() {
     ));
     let [zygote] = executor.zygotes().try_into().unwrap();
     let children = children_of(zygote as u32);
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-9", &zygote.to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
+    let pid = rustix::process::Pid::from_raw(zygote).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     let result = end_of(&mut waiting).await;
     assert_eq!(result.outcome, "zygote_lost");
     assert!(error_of(&result).contains("was lost"));

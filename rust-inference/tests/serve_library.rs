@@ -211,7 +211,7 @@ async fn sigterm_gives_who_waits_an_end_too() {
     }
     server.until("waiting", "20");
     let since = Instant::now();
-    server.signal("TERM");
+    server.terminate();
     let mut ends = Vec::new();
     for call in &mut calls {
         ends.push(ended(call).await.1);

@@ -158,7 +158,7 @@ fn sigterm_lets_those_finish_who_are_at_work_and_ends() {
     let mut wire = server.connect();
     wire.send(&json!({"id": 1, "generate": long()}));
     server.until("running", "1");
-    server.signal("TERM");
+    server.terminate();
     let goodbye = wire.next().unwrap();
     assert!(goodbye["go_away"].is_object(), "{goodbye}");
     // On a slow machine its few seconds are over before.
