@@ -71,7 +71,7 @@ pub struct Timing {
 
 /// The queue has no room.
 #[derive(Debug, thiserror::Error)]
-#[error("{waiting} requests are waiting already")]
+#[error("requests that wait already: {waiting}")]
 pub struct Full {
     pub waiting: usize,
 }

@@ -254,6 +254,10 @@ fn a_conversation_of_another_shape_is_refused_by_its_place() {
             "tools[0]: name \"a b\" contains ' '",
         ),
         (
+            json!({"messages": [], "tools": [{"name": "f", "parameters": {"type": "string"}}]}),
+            "tools[0].parameters: type is \"string\"",
+        ),
+        (
             json!({"messages": [], "tools": [{"name": "f", "parameters": 3}]}),
             "tools[0].parameters",
         ),

@@ -184,7 +184,7 @@ fn what_cannot_be_done_is_refused_by_name_and_the_connection_lives() {
             "tools[1]: a second tool is named \"f\"",
         ),
         (
-            json!({"chat": hello, "tools": [{"name": "f", "parameters": {"type": "wrong"}}]}),
+            json!({"chat": hello, "tools": [{"name": "f", "parameters": {"properties": {"a": {"type": "wrong"}}}}]}),
             "INVALID_ARGUMENT",
             "tools[0].parameters: not a usable JSON Schema",
         ),

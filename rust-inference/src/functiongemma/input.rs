@@ -328,11 +328,24 @@ fn tool_checked(
     parameters: Option<Map<String, Value>>,
 ) -> Result<Tool, InputError> {
     name_checked(place, &name)?;
+    let kind = parameters.as_ref().and_then(|schema| schema.get("type"));
+    if let Some(kind) = kind.filter(|kind| !is_object(kind)) {
+        return Err(InputError::new(
+            format!("{place}.parameters"),
+            format!("type is {kind}; arguments are always an object"),
+        ));
+    }
     Ok(Tool {
         name,
         description,
         parameters,
     })
+}
+
+/// The type of JSON Schema, or as Google's own data spells it.
+fn is_object(kind: &Value) -> bool {
+    kind.as_str()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("object"))
 }
 
 fn call_checked(
