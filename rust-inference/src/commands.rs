@@ -38,8 +38,15 @@ pub(crate) fn parse(tools: &Path) -> Result<(), Failure> {
     };
     let list: Value = serde_json::from_str(&tools).map_err(|error| shape(&error))?;
     let list = match list {
-        Value::Object(mut map) => map.remove("tools").unwrap_or(Value::Null),
-        other => other,
+        Value::Object(mut map) => map.remove("tools"),
+        other => Some(other),
+    };
+    // Whatever else it is, taking it for no tools would turn every call into one of an unknown function.
+    let Some(list @ Value::Array(_)) = list else {
+        return Err(Failure::new(
+            "the tools are not a list",
+            r#"give them as [{"name", "description", "parameters"}] or {"tools": […]}"#,
+        ));
     };
     let chat = json!({"messages": [], "tools": list}).to_string();
     let conversation = Conversation::from_json(&chat).map_err(|error| shape(&error))?;

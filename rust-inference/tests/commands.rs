@@ -103,7 +103,19 @@ fn parse_prints_content_and_calls() {
 
 #[test]
 fn a_failure_says_what_is_wrong_and_where() {
-    let files = [("tools.json", TOOLS), ("bad.json", "{\"messages\": [}")];
+    let files = [
+        ("tools.json", TOOLS),
+        ("bad.json", "{\"messages\": [}"),
+        ("tool.json", r#"{"name": "ring"}"#),
+        ("null.json", "null"),
+        ("number.json", r#"{"tools": 3}"#),
+        ("nameless.json", r#"[{"description": "x"}]"#),
+        (
+            "type.json",
+            r#"[{"name": "f", "parameters": {"type": "objct"}}]"#,
+        ),
+        ("twice.json", r#"[{"name": "f"}, {"name": "f"}]"#),
+    ];
     let parse: &[&str] = &["parse", "--tools", "tools.json"];
     for (arguments, input, status, error) in [
         (
@@ -171,6 +183,60 @@ fn a_failure_says_what_is_wrong_and_where() {
             br#"{"tools": []}"#,
             1,
             "error: JSON: missing field `messages`",
+        ),
+        (
+            &["parse", "--tools", "tool.json"],
+            b"Hello",
+            1,
+            "error: the tools are not a list",
+        ),
+        (
+            &["parse", "--tools", "null.json"],
+            b"Hello",
+            1,
+            "error: the tools are not a list",
+        ),
+        (
+            &["parse", "--tools", "number.json"],
+            b"Hello",
+            1,
+            "error: the tools are not a list",
+        ),
+        (
+            &["parse", "--tools", "nameless.json"],
+            b"Hello",
+            1,
+            "error: tools[0]: name is missing",
+        ),
+        (
+            &["parse", "--tools", "type.json"],
+            b"Hello",
+            1,
+            "error: tools[0].parameters: not a usable JSON Schema: \"objct\"",
+        ),
+        (
+            &["parse", "--tools", "twice.json"],
+            b"Hello",
+            1,
+            "error: tools[1]: a second tool is named \"f\"",
+        ),
+        (
+            &["render", "--input", "-"],
+            br"[]",
+            1,
+            "error: JSON: invalid length 0, expected an object {\"messages\": […], \"tools\": […]} at line 1 column 2",
+        ),
+        (
+            &["render", "--input", "-"],
+            br#"{"messages": [3]}"#,
+            1,
+            "error: JSON: invalid type: integer `3`, expected a message {\"role\", \"content\"} at line 1 column 15",
+        ),
+        (
+            &["render", "--input", "-"],
+            br#"{"messages": [{"role": "user", "content": 3}]}"#,
+            1,
+            "error: messages[0]: content is neither text nor a list of parts",
         ),
     ] {
         let output = run(arguments, &files, input);

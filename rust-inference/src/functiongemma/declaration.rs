@@ -59,7 +59,7 @@ fn write_properties(
                 "parameter {key} is declared here, but was never shown to the model in training"
             ));
         }
-        out.text(value::key_checked(key)?);
+        value::write_key(out, key);
         out.text(":");
         write_property(out, key, schema, depth)?;
     }
@@ -152,7 +152,7 @@ fn write_items(
                 value::write(out, &Value::Array(upper.collect()), Keys::Bare, depth)?;
             }
             (key, value) => {
-                out.text(value::key_checked(key)?);
+                value::write_key(out, key);
                 out.text(":");
                 value::write(out, value, Keys::Escaped, depth)?;
             }
@@ -186,20 +186,32 @@ fn kind<'a>(
     name: &str,
     schema: &'a Map<String, Value>,
 ) -> (String, &'a Map<String, Value>) {
-    if let Some(kind) = own_kind(schema) {
-        return (kind, schema);
-    }
-    let branches = ["anyOf", "oneOf", "allOf"]
+    let told = own_kind(schema).map(|kind| (kind, schema));
+    let listed = (schema
+        .get("type")
+        .and_then(Value::as_array)
         .into_iter()
-        .filter_map(|key| schema.get(key)?.as_array())
-        .flatten();
-    for branch in branches.filter_map(Value::as_object) {
-        if let Some(kind) = own_kind(branch) {
+        .flatten())
+    .filter(|kind| *kind != "null");
+    let mut several = told.is_some() && listed.count() > 1;
+    let told = told.or_else(|| {
+        let mut branches = ["anyOf", "oneOf", "allOf"]
+            .into_iter()
+            .filter_map(|key| schema.get(key)?.as_array())
+            .flatten()
+            .filter_map(Value::as_object)
+            .filter_map(|branch| Some((own_kind(branch)?, branch)));
+        let first = branches.next();
+        several = branches.next().is_some();
+        first
+    });
+    if let Some((kind, schema)) = told {
+        if several {
             out.warn(format!(
                 "parameter {name} has several types; the model is told of {kind} only"
             ));
-            return (kind, branch);
         }
+        return (kind, schema);
     }
     out.warn(format!(
         "parameter {name} has no type; the model is told STRING"

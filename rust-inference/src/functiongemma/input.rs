@@ -65,6 +65,7 @@ impl InputError {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object {\"messages\": […], \"tools\": […]}")]
 struct RawConversation {
     messages: Vec<RawMessage>,
     #[serde(default)]
@@ -72,6 +73,7 @@ struct RawConversation {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a message {\"role\", \"content\"}")]
 struct RawMessage {
     role: String,
     #[serde(default)]
@@ -83,6 +85,7 @@ struct RawMessage {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a call {\"function\": {\"name\", \"arguments\"}}")]
 struct RawCall {
     #[serde(default)]
     id: Option<String>,
@@ -92,6 +95,7 @@ struct RawCall {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a function {\"name\", \"arguments\"}")]
 struct RawFunction {
     name: String,
     #[serde(default)]

@@ -1,7 +1,8 @@
 //! `FunctionGemma`'s chat format, both ways: conversations to prompts, and a model's text to calls.
 //!
-//! The format as Google's published renderings show it. Where the reference template is defective, what is done
-//! instead is said at the place and pinned by a test.
+//! The format as Google's published renderings show it. *The reference* is `FunctionGemma`'s own template, as far as
+//! those renderings and other implementations tell of it. Where it is defective, what is done instead is said at the
+//! place and pinned by a test.
 
 mod declaration;
 mod input;

@@ -35,10 +35,6 @@ pub enum RenderError {
         calls: usize,
         responses: usize,
     },
-    #[error(
-        "the key {0:?} cannot be written: it must not be empty or contain `:` `,` braces, brackets or a control token"
-    )]
-    Key(String),
     #[error("the number {0} is too large")]
     Number(String),
     #[error("values or schemas are nested deeper than {0}")]

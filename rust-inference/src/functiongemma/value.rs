@@ -57,7 +57,7 @@ pub(super) fn object(
         }
         match keys {
             Keys::Escaped => out.escaped(key),
-            Keys::Bare => out.text(key_checked(key)?),
+            Keys::Bare => write_key(out, key),
         }
         out.text(":");
         write(out, value, keys, depth + 1)?;
@@ -73,14 +73,20 @@ pub(super) fn sorted(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
     pairs
 }
 
-/// A key stands bare before its colon. One that could not be read back is refused, and so is a control token's text.
-pub(super) fn key_checked(key: &str) -> Result<&str, RenderError> {
-    let unreadable =
-        key.is_empty() || key != key.trim() || key.contains([':', ',', '{', '}', '[', ']']);
-    if unreadable || control::ALL.iter().any(|token| key.contains(token)) {
-        return Err(RenderError::Key(key.to_owned()));
+/// A key stands bare before its colon.
+///
+/// *Repair*: one that could not be read back, which the reference writes bare too, is delimited like a text. What a tool
+/// gives has such keys (`10:30`, `Price, EUR`), and must not end the conversation.
+pub(super) fn write_key(out: &mut Writer, key: &str) {
+    let unreadable = key.is_empty()
+        || key != key.trim()
+        || key.contains([':', ',', '{', '}', '[', ']'])
+        || control::ALL.iter().any(|token| key.contains(token));
+    if unreadable {
+        out.escaped(key);
+    } else {
+        out.text(key);
     }
-    Ok(key)
 }
 
 /// Python's `str()` of what `json.loads` makes of a number: integers of any size as they are, floats shortest.
