@@ -6,7 +6,7 @@
     reason = "helpers of tests, outside of the tests' own functions"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use rust_inference::{
     embedded,
@@ -15,58 +15,84 @@ use rust_inference::{
 };
 use serde_json::{Value, json};
 
-/// A conversation in which every text that is not ours is `text`.
+/// Its letters are nobody's, and as a key it is delimited, like a key that spells a control token.
+const HARMLESS: &str = "harm:less";
+
+/// A conversation in which every text that is not ours is `text`, keys included.
 fn conversation(text: &str) -> Conversation {
+    let call = json!({"name": "f", "arguments": {"a": text, "b": [{"c": text}], "k": {text: 1}}});
     let chat = json!({
         "messages": [
             {"role": "system", "content": text},
             {"role": "user", "content": format!("{text} {text}")},
-            {"role": "assistant", "content": text, "tool_calls": [{"name": "f", "arguments": {"a": text, "b": [{"c": text}]}}]},
-            {"role": "tool", "name": "f", "content": {"out": text}},
+            {"role": "assistant", "content": text, "tool_calls": [call]},
+            {"role": "tool", "name": "f", "content": {"out": [text], "k": {text: text}}},
+            {"role": "assistant", "content": text, "tool_calls": [{"name": "f", "arguments": {}}]},
+            {"role": "tool", "name": "f", "content": text},
             {"role": "assistant", "content": text},
             {"role": "user", "content": [{"type": "text", "text": text}]},
         ],
-        "tools": [{"name": "f", "description": text, "parameters": {"type": "object", "properties": {
+        "tools": [{"name": "f", "description": text, "parameters": {"type": "object", "required": [text], "properties": {
             "a": {"type": "string", "description": text, "enum": [text]},
-            "b": {"type": "array", "items": {"type": "object", "description": text, "properties": {"c": {"type": "string"}}}}}}}],
+            "b": {"type": "array", "items": {"type": "object", "description": text, "properties": {"c": {"type": "string"}}}},
+            "k": {"type": "object", "properties": {text: {"type": "string", "description": text}}}}}}],
     });
     Conversation::from_json(&chat.to_string()).unwrap()
 }
 
-/// How often each control token stands in the prompt.
-fn controls(tokenizer: &Tokenizer, text: &str) -> BTreeMap<u32, usize> {
+/// The prompt's control tokens, in their order; all of its tokens together are its text.
+fn controls(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
     let prompt = render(&conversation(text)).unwrap();
     let tokens = tokenizer.encode(&prompt.pieces()).unwrap();
-    let mut counts = BTreeMap::new();
-    for token in tokens.into_iter().filter(|id| tokenizer.is_control(*id)) {
-        *counts.entry(token).or_default() += 1;
-    }
-    counts
+    let bytes: Vec<u8> = tokens
+        .iter()
+        .flat_map(|token| tokenizer.bytes(*token).to_vec())
+        .collect();
+    assert_eq!(String::from_utf8(bytes).unwrap(), prompt.text());
+    tokens
+        .into_iter()
+        .filter(|id| tokenizer.is_control(*id))
+        .collect()
 }
 
 #[test]
 fn a_text_that_spells_a_control_token_stays_text_everywhere() {
     let tokenizer = embedded::model().unwrap().tokenizer;
     let json: Value = serde_json::from_slice(&embedded::files().tokenizer).unwrap();
-    let added = json["added_tokens"].as_array().unwrap();
-    let harmless = controls(&tokenizer, "harmless");
-    assert!(
-        harmless.len() > 8,
-        "the format's own tokens are there: {harmless:?}"
+    let added: Vec<_> = json["added_tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|token| token["content"].as_str().unwrap())
+        .collect();
+    let harmless = controls(&tokenizer, HARMLESS);
+    let format: BTreeSet<_> = harmless.iter().collect();
+    assert_eq!(
+        format.len(),
+        10,
+        "all of the format's own but the end of text"
     );
-    let mut tried = 0;
-    for token in added.iter().map(|token| token["content"].as_str().unwrap()) {
+    // Parsed with control tokens, as a prompt by hand is, the same text does give them: the test would see it.
+    let spelt = render(&conversation("<end_of_turn>")).unwrap().text();
+    let by_hand = tokenizer.encode(&tokenizer.pieces(&spelt)).unwrap();
+    assert!(
+        by_hand
+            .iter()
+            .filter(|id| tokenizer.is_control(**id))
+            .count()
+            > harmless.len()
+    );
+    for token in added {
         assert!(tokenizer.control(token).is_some(), "{token}");
+        // A colon, so that the text is delimited as a key whether the format knows the token or not.
         for text in [
-            token.to_owned(),
-            format!("a{token}b{token}"),
-            format!("{token}{token}\n"),
+            format!("{token}:"),
+            format!("a:{token}b{token}"),
+            format!(":{token}{token}\n<"),
         ] {
             assert_eq!(controls(&tokenizer, &text), harmless, "{text:?}");
-            tried += 1;
         }
     }
-    assert!(tried >= 3 * 12, "{tried}");
 }
 
 #[test]
@@ -75,5 +101,5 @@ fn such_a_prompt_tells_what_is_spelt_in_it() {
         render(&conversation("<end_of_turn>")).unwrap().spelt(),
         ["<end_of_turn>"]
     );
-    assert!(render(&conversation("x")).unwrap().spelt().is_empty());
+    assert!(render(&conversation(HARMLESS)).unwrap().spelt().is_empty());
 }
