@@ -7,7 +7,10 @@
     reason = "helpers of tests, outside of the tests' own functions"
 )]
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use rust_inference::functiongemma::{
@@ -15,7 +18,12 @@ use rust_inference::functiongemma::{
 };
 use serde_json::{Map, Number, Value};
 
-const CONTROLS: [&str; 6] = [
+const CONTROLS: [&str; 11] = [
+    "<bos>",
+    "<start_of_turn>",
+    "<start_function_declaration>",
+    "<end_function_declaration>",
+    "<end_function_response>",
     "<escape>",
     "<start_function_call>",
     "<end_function_call>",
@@ -253,4 +261,29 @@ fn ten_thousand_damaged_outputs_do_no_harm() {
         errors > 2_000 && events > 2_000,
         "the damage must be felt: {errors} errors, {events} events"
     );
+}
+
+/// Work grows with the length of a text, not with its square: an endless string in tiny portions, and a long text of
+/// many calls and false beginnings at once. A text searched anew at each portion would take hours.
+#[test]
+fn a_long_output_is_read_in_time() {
+    let started = Instant::now();
+    let mut parser = Parser::new(toolbox());
+    parser.push("<start_function_call>call:f{x:<escape>");
+    let in_time = || assert!(started.elapsed() < Duration::from_mins(1));
+    for portion in 0..4 << 20 {
+        assert!(parser.push("<").is_empty());
+        if portion % 4096 == 0 {
+            in_time();
+        }
+    }
+    let events = parser.push("<escape>}<end_function_call>");
+    let [Event::Call { arguments, .. }] = events.as_slice() else {
+        panic!("{} events", events.len());
+    };
+    assert_eq!(arguments["x"].as_str().unwrap().len(), 4 << 20);
+    let call = "<<start_<start_function_call>call:f{x:[<escape><<end_<escape>]}<end_function_call>";
+    let (content, calls) = parse(toolbox(), &call.repeat(1 << 16)).unwrap();
+    assert_eq!((content.len(), calls.len()), (8 << 16, 1 << 16));
+    in_time();
 }

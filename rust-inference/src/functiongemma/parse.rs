@@ -230,3 +230,41 @@ pub fn parse(toolbox: Arc<Toolbox>, text: &str) -> Result<(String, Vec<Call>), P
     }
     Ok((content, calls))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most bytes held while a text comes in portions, a thousand times over.
+    fn most_held(before: &str, portion: &str) -> usize {
+        let mut parser = Parser::new(Arc::default());
+        parser.push(before);
+        let held = (0..1000).map(|_| {
+            parser.push(portion);
+            parser.held.capacity()
+        });
+        held.max().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_settled_is_not_held() {
+        let kilobyte = "a < b, <start_of ".repeat(60);
+        for (before, portion) in [
+            ("", kilobyte.as_str()),
+            ("", "<"),
+            // Behind the end of the turn, and behind an error.
+            ("Bye.<end_of_turn>", &kilobyte),
+            ("<escape>", &kilobyte),
+            (
+                "<start_function_call>call:nobody{}<end_function_call>",
+                &kilobyte,
+            ),
+        ] {
+            let most = most_held(before, portion);
+            assert!(most < 8 << 10, "{most} bytes held of {before:?}");
+        }
+        // A call is held until it is whole, and not more than that.
+        let open = most_held("<start_function_call>call:f{x:<escape>", &kilobyte);
+        assert!((1 << 20..4 << 20).contains(&open), "{open}");
+    }
+}
