@@ -330,6 +330,21 @@ fn what_cannot_be_a_prompt_is_refused_by_its_place() {
 }
 
 #[test]
+fn a_result_that_the_notation_cannot_hold_is_told_as_json_text() {
+    let nested = "[".repeat(64) + "1" + &"]".repeat(64);
+    for text in [nested.as_str(), r#"{"a":1e+999}"#] {
+        let chat = json!({"messages": [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "tool_calls": [{"name": "f", "arguments": {}}]},
+            {"role": "tool", "name": "f", "content": text},
+        ]});
+        let told = format!("response:f{{value:<escape>{text}<escape>}}");
+        let prompt = prompt(&chat).unwrap().text();
+        assert!(prompt.contains(&told), "{prompt}");
+    }
+}
+
+#[test]
 fn a_conversation_of_another_shape_is_refused_by_its_place() {
     for (chat, error) in [
         (

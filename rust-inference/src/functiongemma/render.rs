@@ -141,16 +141,22 @@ fn developer<'a>(
     Ok(rest)
 }
 
+/// Unlike a call, which the model has made and will make again in the same way, a response is whatever a tool has made up:
+/// one that the notation cannot hold (nested too deep, or with a number too large) is told as its JSON text.
 fn response(out: &mut Writer, message: &Message) -> Result<(), RenderError> {
+    let wrapped = |value| Map::from_iter([("value".to_owned(), value)]);
+    let map = match &message.response {
+        Value::Object(map) => map.clone(),
+        scalar => wrapped(scalar.clone()),
+    };
+    let map = if value::object(&mut Writer::default(), &map, Keys::Bare, 0).is_ok() {
+        map
+    } else {
+        wrapped(Value::String(message.response.to_string()))
+    };
     out.control(control::START_RESPONSE);
     out.text(&format!("response:{}", message.name));
-    match &message.response {
-        Value::Object(map) => value::object(out, map, Keys::Bare, 0)?,
-        scalar => {
-            let map = Map::from_iter([("value".to_owned(), scalar.clone())]);
-            value::object(out, &map, Keys::Bare, 0)?;
-        }
-    }
+    value::object(out, &map, Keys::Bare, 0)?;
     out.control(control::END_RESPONSE);
     Ok(())
 }
