@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::pipe::{PipeFlags, pipe_with};
+use serde::de::IgnoredAny;
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver, time};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,8 @@ use crate::{
 /// Bytes of a result, and of each output stream, that are taken.
 pub(crate) const MAX_RESULT: usize = 1 << 20;
 const MAX_OUTPUT: usize = 1 << 20;
+/// Bytes of each part of an error that are taken.
+const MAX_ERROR: usize = 64 << 10;
 /// What JSON may add to a result by escaping it once more, and the seal.
 const MAX_FRAME: usize = 6 * MAX_RESULT + 4096;
 /// How long a killed child may take to be gone before the zygote is given up.
@@ -175,12 +178,40 @@ fn judge(frame: &[u8], seal: &str, status: i32) -> End {
     match serde_json::from_slice(json) {
         // A result and a violent end contradict each other: the kernel is believed.
         Ok(outcome) if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 => {
-            End::Said(outcome)
+            End::Said(bounded(outcome))
         }
         Ok(_) => End::Died(status),
         Err(error) => End::Protocol(format!(
             "the result's frame is not whole or not alone: {error}"
         )),
+    }
+}
+
+/// Tool code runs in the process that says this, and can change what our code there makes of a result.
+fn bounded(outcome: Outcome) -> Outcome {
+    let cut = |mut text: String| {
+        text.truncate(text.floor_char_boundary(MAX_ERROR));
+        text
+    };
+    match outcome {
+        Outcome::Ok(json) if json.len() > MAX_RESULT => {
+            Outcome::BadResult(format!("the result is larger than {MAX_RESULT} bytes"))
+        }
+        Outcome::Ok(json) => match serde_json::from_str::<IgnoredAny>(&json) {
+            Ok(IgnoredAny) => Outcome::Ok(json),
+            Err(_) => Outcome::BadResult("the result is not JSON".to_owned()),
+        },
+        Outcome::Exception {
+            kind,
+            message,
+            traceback,
+        } => Outcome::Exception {
+            kind: cut(kind),
+            message: cut(message),
+            traceback: cut(traceback),
+        },
+        Outcome::BadResult(message) => Outcome::BadResult(cut(message)),
+        Outcome::SandboxSetup(message) => Outcome::SandboxSetup(cut(message)),
     }
 }
 

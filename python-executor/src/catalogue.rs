@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     call::{End, Executor, Finished},
+    outcome,
     protocol::Outcome,
 };
 
@@ -168,7 +169,10 @@ async fn describe(executor: &Executor, file: &Path) -> Result<Vec<Described>, St
         Ok(Finished {
             end: End::TimedOut, ..
         }) => Err(format!("loading took longer than {DESCRIBE_WALL:?}")),
-        Ok(finished) => Err(format!("loading ended with {:?}", finished.end)),
+        Ok(finished) => {
+            let (outcome, _, error) = outcome::words(&finished, &executor.limits);
+            Err(error.map_or(outcome.to_owned(), |error| error.message))
+        }
         Err(error) => Err(error.to_string()),
     }
 }

@@ -77,7 +77,11 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         .ok()
         .filter(|path| path.is_dir())
         .ok_or_else(|| {
-            let what = format!("the tools directory {} does not exist", tools.display());
+            let what = if tools.exists() {
+                format!("{} is not a directory", tools.display())
+            } else {
+                format!("the tools directory {} does not exist", tools.display())
+            };
             Failure::usage(what, "give --tools DIR, a directory of Python files")
         })?;
     let venv = paths::venv(args.venv).ok_or_else(|| {
@@ -127,7 +131,12 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         let listener = Listener::bind(&socket).map_err(|error| {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;
-        let catalogue = Catalogue::load(&executor, &tools).await.map_err(|error| {
+        let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
+        let loaded = tokio::select! {
+            loaded = Catalogue::load(&executor, &tools) => loaded,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let catalogue = loaded.map_err(|error| {
             Failure::usage(
                 format!("{}: {error}", tools.display()),
                 "give another --tools DIR",
@@ -139,7 +148,6 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
                 problem.file, problem.message
             );
         }
-        let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
         eprintln!(
             "python-executor: {} tools of {} on {}, isolation {}",
             catalogue.tools().len(),

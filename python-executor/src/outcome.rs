@@ -43,7 +43,12 @@ fn failure(finished: &Finished, limits: &Limits) -> (&'static str, String, Strin
                 "SystemExit" => "exited",
                 _ => "exception",
             };
-            (outcome, kind.clone(), message.clone(), traceback.clone())
+            let message = if outcome == "memory" && message.is_empty() {
+                format!("the tool used more than {} of memory", mib(limits.memory))
+            } else {
+                message.clone()
+            };
+            (outcome, kind.clone(), message, traceback.clone())
         }
         End::Said(Outcome::BadResult(message)) => plain("bad_result", message.clone()),
         End::Said(Outcome::SandboxSetup(what)) => plain(
@@ -52,7 +57,7 @@ fn failure(finished: &Finished, limits: &Limits) -> (&'static str, String, Strin
         ),
         End::TimedOut => plain(
             "timeout",
-            format!("the tool was stopped after {:?}", finished.wall),
+            format!("the tool was stopped after {:.2?}", finished.wall),
         ),
         End::Cancelled => plain("cancelled", "the call was cancelled".to_owned()),
         End::ZygoteLost => plain(
@@ -79,6 +84,10 @@ fn died(status: i32, cpu_us: u64, limits: &Limits) -> (&'static str, String, Str
                 "cpu_limit",
                 format!("the tool used more than {:?} of processor time", limits.cpu),
             ),
+            libc::SIGXFSZ => (
+                "crashed",
+                format!("the tool wrote a file of more than {}", mib(limits.file)),
+            ),
             signal => ("crashed", format!("the tool was ended by signal {signal}")),
         }
     } else {
@@ -89,4 +98,8 @@ fn died(status: i32, cpu_us: u64, limits: &Limits) -> (&'static str, String, Str
         )
     };
     (outcome, String::new(), message, String::new())
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
 }

@@ -27,6 +27,7 @@ def echo(text: str) -> str:
 async fn files_that_cannot_be_used_are_named_and_the_others_serve() {
     let files = [
         ("broken.py", "def f(:\n"),
+        ("dies.py", "import os\nos._exit(3)\n"),
         (
             "echo.py",
             "@tool\ndef echo(text: str) -> str:\n    \"\"\"Echo.\"\"\"\n    return text\n",
@@ -45,10 +46,14 @@ async fn files_that_cannot_be_used_are_named_and_the_others_serve() {
         .iter()
         .map(|p| (p.file.as_str(), p.message.as_str()))
         .collect();
-    let [broken, more, raises] = problems.try_into().unwrap();
+    let [broken, dies, more, raises] = problems.try_into().unwrap();
     assert!(
         broken.0 == "broken.py" && broken.1.contains("broken.py:2"),
         "{broken:?}"
+    );
+    assert!(
+        dies.0 == "dies.py" && dies.1.contains("exited with status 3"),
+        "{dies:?}"
     );
     assert!(
         more.0 == "more.py" && more.1.contains("exists already"),

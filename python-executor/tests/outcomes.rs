@@ -49,6 +49,21 @@ def fail(how: str) -> str:
     if how == "forge and end":
         os.write(3, b'{"Ok":"\\"forged\\""}')
         os._exit(0)
+    if how.startswith("patch "):
+        from callspan import runtime
+        runtime.encode = {
+            "patch text": lambda value: "no JSON",
+            "patch size": lambda value: '"' + "x" * (2 << 20) + '"',
+        }[how]
+        return "honest"
+    if how == "patch":
+        from callspan import runtime
+        runtime._failure = lambda error: runtime.ToolFailure("E", "x" * (2 << 20))
+        raise ValueError
+    if how == "file":
+        with open("big", "wb") as file:
+            for _ in range(100):
+                file.write(bytes(1 << 20))
     if how == "thread":
         threading.Thread(target=time.sleep, args=(60,)).start()
         return "done"
@@ -163,7 +178,8 @@ async fn each_way_to_die_has_its_name() {
         ("_exit", "exited", "status 4"),
         ("segfault", "crashed", "signal 11"),
         ("recursion", "exception", "RecursionError"),
-        ("memory", "memory", "MemoryError"),
+        ("memory", "memory", "more than 512 MiB"),
+        ("file", "crashed", "more than 64 MiB"),
         ("nan", "bad_result", ""),
         ("huge", "bad_result", ""),
     ] {
@@ -184,6 +200,18 @@ async fn a_result_cannot_be_forged() {
         assert_eq!(result.outcome, "protocol", "{how}: {result:?}");
         assert!(result.result.is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_tool_that_changes_our_code_around_it_gives_no_rubbish() {
+    for (how, words) in [("patch text", "not JSON"), ("patch size", "larger than")] {
+        let result = ends(how, &[]).await;
+        assert_eq!(result.outcome, "bad_result", "{how}");
+        assert!(error_of(&result).contains(words), "{}", error_of(&result));
+    }
+    let result = ends("patch", &[]).await;
+    assert_eq!(result.outcome, "exception");
+    assert!(error_of(&result).len() < 100 << 10);
 }
 
 #[tokio::test]

@@ -16,15 +16,20 @@ use std::{
 use common::Executor;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-/// The program with an example tool, not started yet.
+/// The program with the example tools, not started yet.
 fn program(room: &Path) -> Command {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools");
+    program_of(room, &tools)
+}
+
+fn program_of(room: &Path, tools: &Path) -> Command {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_python-executor"));
     command
         .arg("--socket")
         .arg(room.join("s"))
         .arg("--tools")
-        .arg(root.join("python-executor/tools"))
+        .arg(tools)
         .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
         .stdin(Stdio::null());
     command
@@ -135,4 +140,46 @@ fn a_venv_of_another_python_is_not_taken() {
     assert!(told.contains("is for Python 3.8.1"), "{told}");
     std::fs::remove_file(other.join("pyvenv.cfg")).unwrap();
     assert!(refused(program(room.path()).arg("--venv").arg(&other), 2).contains("pyvenv.cfg"));
+}
+
+#[test]
+fn a_tools_directory_that_is_none_is_named_for_what_it_is() {
+    let room = tempfile::tempdir().unwrap();
+    let file = room.path().join("tools.py");
+    std::fs::write(&file, "").unwrap();
+    let told = refused(&mut program_of(room.path(), &file), 2);
+    assert!(told.contains("tools.py is not a directory"), "{told}");
+    let told = refused(&mut program_of(room.path(), &room.path().join("none")), 2);
+    assert!(told.contains("none does not exist"), "{told}");
+}
+
+#[test]
+fn it_ends_cleanly_while_it_still_reads_the_tools() {
+    let room = tempfile::tempdir_in("/tmp").unwrap();
+    let tools = room.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    std::fs::write(tools.join("slow.py"), "import time\ntime.sleep(60)\n").unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let mut process = program_of(room.path(), &tools)
+        .arg("--venv")
+        .arg(venv())
+        .env("TMPDIR", temporary.path())
+        .spawn()
+        .unwrap();
+    // Once there is a call's directory in the scratch directory, the file is being read.
+    let reads = || {
+        let scratch = temporary.path().read_dir().unwrap().next()?.ok()?.path();
+        scratch.read_dir().ok()?.next()
+    };
+    while reads().is_none() {
+        assert!(process.try_wait().unwrap().is_none());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_child(&process);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let started = std::time::Instant::now();
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert!(started.elapsed() < std::time::Duration::from_secs(5));
+    assert!(!room.path().join("s").exists());
+    assert_eq!(temporary.path().read_dir().unwrap().count(), 0);
 }
