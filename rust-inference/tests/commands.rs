@@ -112,7 +112,7 @@ fn a_failure_says_what_is_wrong_and_where() {
         ("nameless.json", r#"[{"description": "x"}]"#),
         (
             "type.json",
-            r#"[{"name": "f", "parameters": {"type": "objct"}}]"#,
+            r#"[{"name": "f", "parameters": {"properties": {"x": {"type": "strng"}}}}]"#,
         ),
         ("twice.json", r#"[{"name": "f"}, {"name": "f"}]"#),
     ];
@@ -212,7 +212,7 @@ fn a_failure_says_what_is_wrong_and_where() {
             &["parse", "--tools", "type.json"],
             b"Hello",
             1,
-            "error: tools[0].parameters: not a usable JSON Schema: \"objct\"",
+            "error: tools[0].parameters: not a usable JSON Schema: \"strng\"",
         ),
         (
             &["parse", "--tools", "twice.json"],
