@@ -86,7 +86,8 @@ genEvent =
     [ (2, Asked <$> genText),
       (6, Generated <$> genDone),
       (6, CallEnded <$> elements ["call_1", "call_2", "call_3", "x", ""] <*> genOutcome),
-      (1, pure (GaveUp EmptyAnswer))
+      (1, pure (GaveUp EmptyAnswer)),
+      (1, pure (TooLong EmptyAnswer))
     ]
 
 say :: Text -> Done
@@ -179,6 +180,24 @@ spec = modifyMaxSuccess (const 1000) $ do
     length [() | RunTool _ <- acts] `shouldBe` 1
     [messageContent m | AskModel ms <- acts, m <- ms, messageRole m == "tool"]
       `shouldBe` ["{\"error\":\"outcome unknown: python-executor was killed\"}"]
+  it "leaves a result out that is too long for the model, the longest first, and tells it so" $ do
+    let ran ident value = CallEnded ident (Ran (result "ok" value))
+        (short, long) = ("\"" <> Text.replicate 50 "s" <> "\"", "\"" <> Text.replicate 5000 "l" <> "\"")
+        acts =
+          actions
+            defaultBudget
+            [ Generated (calls [("now", "{\"a\":1}"), ("convert", "{\"a\":2}")]),
+              ran "call_1" short,
+              ran "call_2" long,
+              TooLong OutOfTokens,
+              TooLong OutOfTokens,
+              TooLong OutOfTokens
+            ]
+        told = "{\"error\":\"the result is too long\"}"
+    [[messageContent m | m <- ms, messageRole m == "tool"] | AskModel ms <- acts] `shouldBe` [[], [short, long], [short, told], [told, told]]
+    [e | Finish e <- acts] `shouldBe` [Failed OutOfTokens]
+  it "fails when the question itself is too long" $
+    [e | Finish e <- actions defaultBudget [TooLong OutOfTokens]] `shouldBe` [Failed OutOfTokens]
   it "calls an answer that was cut by its name" $
     [e | Finish e <- play defaultBudget [(say "The an") {doneFinishReason = "length"}] []] `shouldBe` [Answered "The an" True]
   it "takes silence for a failure" $

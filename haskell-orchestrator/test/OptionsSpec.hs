@@ -16,6 +16,8 @@ spec = do
     misused ["ask"] `shouldBe` Just ("Missing: QUESTION", "see callspan ask --help")
     misused ["--nope"] `shouldBe` Just ("Invalid option `--nope'", "see callspan --help")
     misused ["ask", "q", "--max-rounds", "0"] `shouldBe` Just ("option --max-rounds: expected a number from 1 to 1000, not 0", "see callspan ask --help")
+    misused ["ask", "q", "--max-rounds", "18446744073709551617"]
+      `shouldBe` Just ("option --max-rounds: expected a number from 1 to 1000, not 18446744073709551617", "see callspan ask --help")
     misused ["ask", "q", "--timeout", "soon"] `shouldSatisfy` maybe False (("--timeout" `Text.isInfixOf`) . fst)
   it "prints help and version as data" $
     [case parseArguments as of ShowText t -> not (null t); _ -> False | as <- [["--help"], ["ask", "--help"], ["--version"]]]

@@ -75,3 +75,11 @@ def test_an_answer_that_cannot_be_written_is_told() -> None:
         ran = subprocess.run([BIN / "callspan", "ask", "Hello"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert ran.returncode == 1
     assert ran.stderr.splitlines()[0] == "callspan: cannot write to stdout: No space left on device"
+
+
+@pytest.mark.parametrize(("closed", "status"), [("<&- >&- 2>&-", 1), (">&-", 1), ("<&- 2>&-", 0)])
+def test_a_question_with_standard_descriptors_closed_ends(closed: str, status: int) -> None:
+    ran = run("sh", "-c", f'exec "$0" ask Hello {closed}', BIN / "callspan")
+    assert ran.status == status, ran.stderr
+    assert ("Hello!" in ran.stdout) == (status == 0)
+    assert ("cannot write to stdout" in ran.stderr) == (closed == ">&-")

@@ -12,8 +12,11 @@ import Callspan.Agent.Types
 import Callspan.Budget
 import Callspan.Ipc.Message
 import Data.Aeson qualified as Aeson
+import Data.List (sortOn)
 import Data.Map.Strict (Map)
 import Data.Map.Strict qualified as Map
+import Data.Maybe (listToMaybe)
+import Data.Ord (Down (..))
 import Data.Set (Set)
 import Data.Set qualified as Set
 import Data.Text (Text)
@@ -60,6 +63,7 @@ step st event = case (statePhase st, event) of
   (_, GaveUp failure) -> finish st (Failed failure)
   (Idle, Asked question) -> askModel (say (chatMessage "user" question) st)
   (Thinking, Generated done) -> withWarnings done (generated st done)
+  (Thinking, TooLong failure) -> shortened st failure
   (Calling call waiting, CallEnded ident outcome)
     | ident == callId call -> prepend [Show (StepResult call outcome)] (nextCall (answered call outcome st) waiting)
   _ -> (st, [])
@@ -145,6 +149,21 @@ unreadable st why
     counted = st {stateUnreadable = stateUnreadable st + 1}
     turn = chatMessage "assistant" "(an unreadable call)"
     told = chatMessage "user" ("Your call could not be read: " <> why <> ". Answer again.")
+
+-- | A tool may give more than the model can read: the longest result is left out, and the model told so.
+shortened :: State -> Failure -> (State, [Action])
+shortened st failure
+  | Just longest <- longestResult, Text.length (messageContent longest) > Text.length tooLong =
+    prepend
+      [Show (StepWarning ("the result of " <> messageName longest <> " is too long for the model, which is told so instead"))]
+      (askModel st {stateMessages = map (leftOut longest) (stateMessages st)})
+  | otherwise = finish st (Failed failure)
+  where
+    longestResult = listToMaybe (sortOn (Down . Text.length . messageContent) [m | m <- stateMessages st, messageRole m == "tool"])
+    leftOut longest m
+      | messageRole m == "tool", messageToolCallId m == messageToolCallId longest = m {messageContent = tooLong}
+      | otherwise = m
+    tooLong = "{\"error\":\"the result is too long\"}"
 
 -- | Ask the model, if there is a round left.
 askModel :: State -> (State, [Action])

@@ -79,8 +79,11 @@ askModel asking servers tools messages = do
   pure $ case answer of
     Right (BodyDone done) -> Generated done
     Right other -> GaveUp (unexpected "rust-inference" other)
-    Left failure -> GaveUp (worldFailure asking "rust-inference" failure)
+    Left failure -> unanswered failure (worldFailure asking "rust-inference" failure)
   where
+    unanswered = \case
+      Rejected e | errorCode e == FailedPrecondition -> TooLong
+      _ -> GaveUp
     generate = Generate (Just (Chat messages)) Nothing tools "" 0 False Nothing []
 
 runTool :: Asking -> Servers -> ToolCall -> IO Event

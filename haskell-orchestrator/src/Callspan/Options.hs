@@ -67,7 +67,7 @@ askOptions =
     atLeastOne name meta standard most what =
       option (auto >>= within most) (long name <> metavar meta <> value standard <> showDefault <> help what)
 
-within :: Int -> Int -> ReadM Int
+within :: Int -> Integer -> ReadM Int
 within most n
-  | n < 1 || n > most = readerError ("expected a number from 1 to " <> show most <> ", not " <> show n)
-  | otherwise = pure n
+  | n < 1 || n > toInteger most = readerError ("expected a number from 1 to " <> show most <> ", not " <> show n)
+  | otherwise = pure (fromInteger n)

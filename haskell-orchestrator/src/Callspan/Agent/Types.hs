@@ -30,6 +30,8 @@ data Event
     Generated Done
   | -- | The call with this id came to this end.
     CallEnded Text CallOutcome
+  | -- | The conversation is longer than the model can read; the failure that this is if nothing can be left out.
+    TooLong Failure
   | -- | The world cannot go on: a server is lost for good, the time is over.
     GaveUp Failure
   deriving stock (Show, Eq)

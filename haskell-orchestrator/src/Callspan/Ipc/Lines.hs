@@ -29,9 +29,10 @@ data LineError
   | LineTooLong Int
   deriving stock (Show, Eq)
 
--- | What our servers accept and send at most, in a line.
+-- | What the protocol carries at most in a line. Our servers accept less, but what they send can be longer: a tool's
+-- output, each of whose characters may take six.
 maxLineBytes :: Int
-maxLineBytes = 4 * 1024 * 1024
+maxLineBytes = 0xffffff
 
 newLineReader :: Int -> IO ByteString -> IO LineReader
 newLineReader limit chunk = LineReader chunk limit <$> newIORef Bytes.empty
