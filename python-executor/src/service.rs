@@ -63,12 +63,15 @@ impl Tooling {
                 .into_iter()
                 .map(|tool| tool.name)
                 .collect();
-            return Err(Status::not_found(format!(
-                "there is no tool {:?}; there are: {}",
-                call.name,
-                names.join(", ")
-            ))
-            .with_hint("list_tools shows them with their parameters"));
+            let known = if names.is_empty() {
+                "there are none".to_owned()
+            } else {
+                format!("there are: {}", names.join(", "))
+            };
+            return Err(
+                Status::not_found(format!("there is no tool {:?}; {known}", call.name))
+                    .with_hint("list_tools shows them with their parameters"),
+            );
         };
         let arguments = if call.arguments.trim().is_empty() {
             "{}"

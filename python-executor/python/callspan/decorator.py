@@ -113,6 +113,8 @@ def _describe(function: Any, name: str | None, description: str | None) -> Tool:
         schema = plain(adapter.json_schema())
     except (PydanticUserError, PydanticInvalidForJsonSchema) as error:
         raise refuse(f"a type hint has no JSON form: {error.message.splitlines()[0]}") from error
+    if foreign := schema.get("properties", {}).keys() - signature.parameters.keys():
+        raise refuse(f"`{min(foreign)}` is the alias of a parameter: give the parameter itself that name")
     return Tool(name, description or summary, _finish(schema, signature), function, adapter)
 
 

@@ -172,6 +172,10 @@ def test_the_decorated_function_stays_a_function(load, call):
         ("def f(x: int, /): ...", "`x` is positional-only"),
         ("def f(x: 'Missing'): ...", "a type hint uses 'Missing', which is not defined above the tool"),
         ("def f(x: object()): ...", "a type hint has no JSON form"),
+        (
+            "def f(x: __import__('typing').Annotated[int, __import__('pydantic').Field(alias='y')]): ...",
+            "`y` is the alias of a parameter: give the parameter itself that name",
+        ),
         ("def f(x: type(lambda: 0)): ...", "a type hint has no JSON form"),
         ("def f():\n    yield 1", "return a list instead of yielding"),
         ("async def f():\n    yield 1", "return a list instead of yielding"),
