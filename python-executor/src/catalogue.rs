@@ -21,6 +21,11 @@ use crate::{
 /// Loading a file may take longer than a call: it may import much.
 const DESCRIBE_WALL: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// Bytes of what one tool says of itself: all of it is told to the model with every question.
+const MAX_DECLARATION: usize = 64 << 10;
+/// Bytes of what is said of wrong arguments.
+const MAX_WORDS: usize = 2000;
+
 /// One usable tool.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -89,6 +94,10 @@ impl Catalogue {
                 );
                 continue;
             }
+            if let Err(why) = sound(&tool) {
+                self.problem(file_name, why);
+                continue;
+            }
             match jsonschema::options()
                 .with_draft(jsonschema::Draft::Draft202012)
                 .build(&tool.parameters)
@@ -141,10 +150,35 @@ impl Entry {
                 } else {
                     format!("{at}: ")
                 };
-                Err(format!("{place}{error}"))
+                let mut words = format!("{place}{error}");
+                // It repeats what is wrong, however long that is.
+                if words.len() > MAX_WORDS {
+                    words.truncate(words.floor_char_boundary(MAX_WORDS));
+                    words.push('…');
+                }
+                Err(words)
             }
         }
     }
+}
+
+/// What our own package makes of a tool always is, but a file can change the package around it.
+fn sound(tool: &Described) -> Result<(), String> {
+    let name = &tool.name;
+    let letters = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if name.is_empty() || name.len() > 64 || !name.chars().all(letters) {
+        let begin: String = name.chars().take(64).collect();
+        return Err(format!("a tool has a name that cannot be: {begin:?}"));
+    }
+    if tool.parameters.get("type") != Some(&Value::from("object")) {
+        return Err(format!("the parameters of {name} are no object"));
+    }
+    if tool.description.len() + tool.parameters.to_string().len() > MAX_DECLARATION {
+        return Err(format!(
+            "the description of {name} is longer than {MAX_DECLARATION} bytes"
+        ));
+    }
+    Ok(())
 }
 
 async fn describe(executor: &Executor, file: &Path) -> Result<Vec<Described>, String> {

@@ -184,6 +184,46 @@ async fn a_lost_zygote_costs_its_calls_only() {
     );
 }
 
+/// A file that changes what our package says of its tools can spoil no question: what it says is no tool.
+#[tokio::test]
+async fn a_file_that_forges_its_description_is_named_and_the_others_serve() {
+    let forged = |name: &str, parameters: &str| {
+        format!(
+            "from callspan import runtime\nruntime.json.dumps = lambda *a, **k: \
+             '[{{\"name\":' + {name} + ',\"parameters\":{parameters}}}]'\n"
+        )
+    };
+    let object = r#"{"type":"object"}"#;
+    let files = [
+        ("empty.py", forged(r#"'""'"#, object)),
+        ("list.py", forged(r#"'"list"'"#, r#"{"type":"array"}"#)),
+        ("long.py", forged(r#"'"' + 100000 * 'x' + '"'"#, object)),
+        (
+            "more.py",
+            forged(
+                r#"'"more"'"#,
+                r#"{"type":"object","title":"' + 100000 * 'x' + '"}"#,
+            ),
+        ),
+        ("tools.py", TOOLS.to_owned()),
+    ];
+    let files: Vec<_> = files.iter().map(|(n, text)| (*n, text.as_str())).collect();
+    let executor = Executor::start_with(&files, &[]).await;
+    let tools = executor.list().await;
+    assert_eq!(tools.tools.len(), 2, "{:?}", tools.tools);
+    let problems: Vec<_> = tools.problems.iter().map(|p| &p.message[..]).collect();
+    let words = [
+        "name that cannot be",
+        "no object",
+        "name that",
+        "longer than",
+    ];
+    assert_eq!(problems.len(), words.len());
+    for (problem, words) in problems.iter().zip(words) {
+        assert!(problem.contains(words) && problem.len() < 300, "{problem}");
+    }
+}
+
 #[tokio::test]
 async fn a_killed_executor_leaves_nothing() {
     let temporary = tempfile::tempdir().unwrap();

@@ -128,6 +128,13 @@ async fn arguments_are_checked_before_anything_runs() {
         );
         assert_eq!(result.wall_us, 0, "nothing ran");
     }
+    let long = executor
+        .call("add", &format!(r#"{{"a":"{}"}}"#, "x".repeat(100_000)))
+        .await;
+    assert!(
+        error_of(&long).len() < 2100,
+        "what is wrong is told in short"
+    );
     let status = executor
         .try_call("subtract", "{}", Meta::default())
         .await
