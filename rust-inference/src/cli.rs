@@ -33,7 +33,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", default_value_t = 64, env = "CALLSPAN_QUEUE", value_parser = at_least_one)]
     pub(crate) queue: usize,
     /// Threads that compute [default: the processor's]
-    #[arg(long, value_name = "N", env = "CALLSPAN_THREADS", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", env = "CALLSPAN_THREADS", value_parser = threads)]
     pub(crate) threads: Option<usize>,
     /// Most tokens of one answer
     #[arg(long, value_name = "N", default_value_t = 1024, env = "CALLSPAN_MAX_TOKENS", value_parser = at_least_one)]
@@ -62,5 +62,13 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(n) if n <= 1 << 20 => Ok(n),
         Ok(_) => Err("give at most 1048576".to_owned()),
         Err(_) => Err("give a whole number".to_owned()),
+    }
+}
+
+/// More threads than any machine has processors do nothing but use it up.
+fn threads(text: &str) -> Result<usize, String> {
+    match at_least_one(text)? {
+        n if n <= 1024 => Ok(n),
+        _ => Err("give at most 1024".to_owned()),
     }
 }

@@ -3,7 +3,9 @@
 mod cli;
 mod commands;
 
-use std::{num::NonZero, process::ExitCode, sync::Arc, thread::available_parallelism};
+use std::{
+    io::Write as _, num::NonZero, process::ExitCode, sync::Arc, thread::available_parallelism,
+};
 
 use ipc::{
     listen::{Listener, default_socket},
@@ -57,7 +59,7 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start: {error}"), ""))?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let name = model.name.clone();
         let service = Inference::start(Arc::new(model), args.queue, threads, args.max_tokens)
             .map_err(|error| {
@@ -67,12 +69,17 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;
         let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
-        eprintln!(
+        // Whoever started it may not be listening to what it says any more.
+        let _ = writeln!(
+            std::io::stderr(),
             "rust-inference: serving {name} on {0}; try: cargo run -p ipc -- health {0}",
             socket.display()
         );
         ipc::server::serve(listener, Inference::info(), Arc::new(service), shutdown)
             .await
             .map_err(|error| Failure::new(error, ""))
-    })
+    });
+    // Everybody was answered. What is still being computed is for nobody.
+    runtime.shutdown_background();
+    served
 }

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{PATIENCE, Server, chat, long};
+use common::{PATIENCE, Server, chat, convert_units, long};
 use serde_json::{Value, json};
 
 /// One thread, so that a long request is long.
@@ -101,6 +101,65 @@ fn a_deadline_ends_a_request() {
     let answer = server.ask(&json!({"id": 1, "generate": long(), "meta": {"timeout_ms": 50}}));
     assert_eq!(error(&answer), "DEADLINE_EXCEEDED");
     server.until("running", "0");
+}
+
+/// Each pattern takes tens of milliseconds of trying for the one word that the built-in model writes there.
+#[test]
+fn a_check_that_takes_long_holds_up_neither_others_nor_the_end() {
+    let mut server = server();
+    let slow: Vec<Value> = (0..3000)
+        .map(|i| json!({"pattern": format!("^{}\\1\\2x{i}$", "(.?)".repeat(40))}))
+        .collect();
+    let mut tool = convert_units();
+    tool["parameters"]["properties"]["to_unit"]["allOf"] = Value::from(slow);
+    // As many as there are threads that serve sockets.
+    let mut wires = [server.connect(), server.connect()];
+    for wire in &mut wires {
+        let generate =
+            json!({"chat": chat("Convert 12 km to miles"), "tools": [tool], "stream": true});
+        wire.send(&json!({"id": 1, "generate": generate, "meta": {"timeout_ms": 3000}}));
+    }
+    let since = Instant::now();
+    for wire in &mut wires {
+        let end = wire.answer(1).pop().unwrap();
+        assert_eq!(error(&end), "DEADLINE_EXCEEDED", "{end}");
+    }
+    assert!(!server.detail("model").is_empty());
+    server.terminate();
+    while server.process.try_wait().unwrap().is_none() {
+        assert!(since.elapsed() < Duration::from_secs(20), "it does not end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Under 100 bytes of each level suffice to keep a checker busy for years, or to overflow its stack.
+#[test]
+fn a_schema_that_unfolds_without_end_is_refused() {
+    let server = server();
+    for (levels, branches) in [(26, 2), (50_000, 1)] {
+        let mut defs = serde_json::Map::new();
+        for i in 0..levels {
+            let next = json!({"$ref": format!("#/$defs/a{}", i + 1)});
+            let link = if branches == 1 {
+                next
+            } else {
+                json!({"anyOf": vec![next; branches]})
+            };
+            defs.insert(format!("a{i}"), link);
+        }
+        defs.insert(format!("a{levels}"), json!({"const": 1}));
+        let mut tool = convert_units();
+        tool["parameters"]["properties"]["from_unit"]["$ref"] = json!("#/$defs/a0");
+        tool["parameters"]["$defs"] = Value::from(defs);
+        let generate = json!({"chat": chat("Convert 12 km to miles"), "tools": [tool]});
+        let answer = server.generate(&generate);
+        assert_eq!(error(&answer), "INVALID_ARGUMENT", "{answer}");
+        assert!(
+            answer
+                .to_string()
+                .contains("tools[0].parameters: not a usable JSON Schema: it")
+        );
+    }
 }
 
 #[test]

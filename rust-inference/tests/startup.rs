@@ -108,6 +108,23 @@ fn a_socket_that_cannot_be_served_is_told() {
 }
 
 #[test]
+fn it_serves_though_nobody_reads_what_it_says() {
+    let room = common::room();
+    let socket = room.path().join("s");
+    let mut command = program();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let process = command.arg("--socket").arg(&socket).stderr(writer);
+    let process = process.spawn().unwrap();
+    let server = Server {
+        process,
+        socket,
+        room,
+    };
+    assert!(!server.detail("model").is_empty());
+}
+
+#[test]
 fn a_wrong_flag_is_told_with_its_cure() {
     for (flags, what, fix) in [
         (
@@ -119,6 +136,11 @@ fn a_wrong_flag_is_told_with_its_cure() {
         (
             &["--threads", "many"],
             "give a whole number",
+            "rust-inference --help",
+        ),
+        (
+            &["--threads", "100000"],
+            "give at most 1024",
             "rust-inference --help",
         ),
         (&["serve"], "serve", "rust-inference --help"),

@@ -9,6 +9,7 @@ mod input;
 mod parse;
 mod prompt;
 mod reader;
+mod references;
 mod render;
 mod toolbox;
 mod value;

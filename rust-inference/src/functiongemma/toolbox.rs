@@ -5,25 +5,28 @@ use std::collections::HashMap;
 use jsonschema::Validator;
 use serde_json::{Map, Value};
 
-use super::{InputError, Tool};
+use super::{InputError, Tool, references};
 
 /// The offered tools, their schemas compiled.
 #[derive(Debug, Default)]
 pub struct Toolbox(HashMap<String, Option<Validator>>);
 
 impl Toolbox {
-    /// Two tools of one name and schemas that are none are refused. References out of a schema are not followed.
+    /// Two tools of one name and schemas that are none are refused. References out of a schema lead nowhere.
     pub fn new(tools: &[Tool]) -> Result<Self, InputError> {
         let mut toolbox = Self::default();
         for (i, tool) in tools.iter().enumerate() {
             let place = format!("tools[{i}].parameters");
             let compile = |schema: &Map<String, Value>| {
+                let unusable = |error: &dyn std::fmt::Display| {
+                    InputError::new(&place, format!("not a usable JSON Schema: {error}"))
+                };
+                let schema = lower_types(&Value::Object(schema.clone()));
+                references::check(&schema).map_err(|error| unusable(&error))?;
                 jsonschema::options()
                     .with_draft(jsonschema::Draft::Draft202012)
-                    .build(&lower_types(&Value::Object(schema.clone())))
-                    .map_err(|error| {
-                        InputError::new(&place, format!("not a usable JSON Schema: {error}"))
-                    })
+                    .build(&schema)
+                    .map_err(|error| unusable(&error))
             };
             let validator = tool.parameters.as_ref().map(compile).transpose()?;
             if toolbox.0.insert(tool.name.clone(), validator).is_some() {

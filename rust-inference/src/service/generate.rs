@@ -7,7 +7,7 @@ use ipc::{
     proto::{Delta, Done, Generate, Usage, generate::Input},
     server::{Answer, Request},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::block_in_place};
 
 use super::{Inference, limits, output::Output};
 use crate::{
@@ -96,7 +96,9 @@ impl Inference {
                 Some(Event::Token(token)) => {
                     completion_tokens += 1;
                     if !output.ended() {
-                        send(output.push(&text.push(self.model.tokenizer.bytes(token))));
+                        let text = text.push(self.model.tokenizer.bytes(token));
+                        // How long a call's check lasts is up to its tool's schema: sockets must not wait for it.
+                        send(block_in_place(|| output.push(&text)));
                     }
                     if output.ended() {
                         cancelled.cancel();
@@ -118,7 +120,7 @@ impl Inference {
         }
         if !output.ended() {
             let rest = text.finish();
-            send(output.push(&rest));
+            send(block_in_place(|| output.push(&rest)));
         }
         let done = Done {
             model: self.model.name.clone(),
@@ -128,7 +130,7 @@ impl Inference {
         };
         let ending = match output.error().cloned() {
             Some(error) => Err(error),
-            None => output.finish().map(&mut send),
+            None => block_in_place(|| output.finish()).map(&mut send),
         };
         Ok(conclude(done, output, finish, ending))
     }

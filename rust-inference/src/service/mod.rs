@@ -73,10 +73,15 @@ impl Service for Inference {
         else {
             return answer.fail(Status::unimplemented("this server answers generate"));
         };
-        match self.generate(generate, &request, &answer).await {
-            Ok(done) => answer.finish(Body::Done(done)),
-            Err(status) => answer.fail(status),
-        }
+        // On its own, because a check of a call that takes long would keep the library from ending the request.
+        let work = tokio::spawn(async move {
+            match self.generate(generate, &request, &answer).await {
+                Ok(done) => answer.finish(Body::Done(done)),
+                Err(status) => answer.fail(status),
+            }
+        });
+        // A panic of it has answered: the answer was dropped.
+        let _ = work.await;
     }
 
     fn health(&self) -> HealthReport {
