@@ -93,7 +93,7 @@ spec = around_ (timeout 20000000 >=> maybe (expectationFailure "hangs") pure) $ 
     withServer serve $ \path -> connected path $ \client ->
       mapConcurrently (ping client) (replicate 8 big) `shouldReturn` replicate 8 (Right (BodyPong (Payload big)))
   it "says why it cannot connect" $ do
-    refused <- connect "/nonexistent/socket"
+    refused <- connect "/proc/nonexistent/socket"
     fromLeft "connected" refused `shouldBe` "No such file or directory"
     long <- connect (replicate 200 'x')
     Text.take 31 (fromLeft "connected" long) `shouldBe` "a socket's path has at most 103"

@@ -26,7 +26,7 @@ spec = do
     planned (options "  ") >>= (`shouldSatisfy` usage "the question is empty")
     planned (options "\xdcff") >>= (`shouldSatisfy` usage "the question is not UTF-8")
   it "refuses directories that do not exist, and options of a server that it would not start" $ do
-    planned (options "q") {askModel = Just "/nonexistent"} >>= (`shouldSatisfy` usage "--model: there is no directory /nonexistent")
+    planned (options "q") {askModel = Just "/proc/nonexistent"} >>= (`shouldSatisfy` usage "--model: there is no directory /proc/nonexistent")
     planned (options "q") {askTools = Just "/", askExecutor = Just "/s"}
       >>= (`shouldSatisfy` usage "--tools is for a server that callspan starts, --executor for one that runs already")
   where

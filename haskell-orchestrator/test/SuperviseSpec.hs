@@ -99,12 +99,12 @@ spec = do
       Left (ServerFailure what _) -> what `shouldBe` "mortal ended with exit code 3 before it listened; it said:\n  no such model"
       Right other -> expectationFailure (show other)
   it "says how to start a given server that is not there" $ supervised $ \host _ _ -> do
-    server <- givenServer "python-executor" "/nonexistent/socket" []
+    server <- givenServer "python-executor" "/proc/nonexistent/socket" []
     result <- try (ping host server Repeatable "who")
     case result of
       Left (ServerFailure what hint) -> do
-        what `shouldBe` "python-executor cannot be reached at /nonexistent/socket: No such file or directory"
-        hint `shouldBe` "start it: python-executor --socket /nonexistent/socket"
+        what `shouldBe` "python-executor cannot be reached at /proc/nonexistent/socket: No such file or directory"
+        hint `shouldBe` "start it: python-executor --socket /proc/nonexistent/socket"
       Right other -> expectationFailure (show other)
   it "cannot go on without a given server that is lost for good, and says that an outcome is unknown" $
     supervised $ \host _ _ -> do
