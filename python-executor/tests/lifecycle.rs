@@ -1,11 +1,19 @@
 //! Many calls, lost processes, cancelled calls, broken files: the executor goes on, and leaves nothing behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, outside of the tests' own functions"
+)]
 
 mod common;
 
 use std::time::{Duration, Instant};
 
 use common::{Executor, call, children_of, end_of, error_of, gone};
-use ipc::proto::{Code, Meta, frame::Body};
+use ipc::{
+    client::Call,
+    proto::{Code, Meta, frame::Body},
+};
 
 const TOOLS: &str = r#"
 import time
@@ -22,6 +30,19 @@ def echo(text: str) -> str:
     """Echo."""
     return text
 "#;
+
+/// A call that runs for seconds, and has begun to.
+async fn waiting_call(executor: &Executor) -> Call {
+    let client = executor.client().await;
+    let body = call("wait", r#"{"seconds":4}"#);
+    let mut waiting = client.call(body, Meta::default()).await.unwrap();
+    // What it prints is passed on before it ends.
+    match waiting.next().await.unwrap().unwrap() {
+        Body::Delta(delta) => assert!(delta.stdout.starts_with("waiting"), "{delta:?}"),
+        other => panic!("{other:?}"),
+    }
+    waiting
+}
 
 #[tokio::test]
 async fn files_that_cannot_be_used_are_named_and_the_others_serve() {
@@ -121,16 +142,7 @@ async fn calls_wait_for_a_place_and_too_many_are_refused() {
 #[tokio::test]
 async fn a_cancelled_call_is_gone_at_once() {
     let executor = Executor::start(TOOLS).await;
-    let client = executor.client().await;
-    let mut waiting = client
-        .call(call("wait", r#"{"seconds":4}"#), Meta::default())
-        .await
-        .unwrap();
-    // What it prints is passed on before it ends.
-    match waiting.next().await.unwrap().unwrap() {
-        Body::Delta(delta) => assert!(delta.stdout.starts_with("waiting"), "{delta:?}"),
-        other => panic!("{other:?}"),
-    }
+    let waiting = waiting_call(&executor).await;
     let [zygote] = executor.zygotes().try_into().unwrap();
     let children = children_of(zygote as u32);
     assert_eq!(children.len(), 1);
@@ -159,15 +171,7 @@ async fn the_requests_deadline_is_the_calls() {
 #[tokio::test]
 async fn a_lost_zygote_costs_its_calls_only() {
     let executor = Executor::start(TOOLS).await;
-    let client = executor.client().await;
-    let mut waiting = client
-        .call(call("wait", r#"{"seconds":4}"#), Meta::default())
-        .await
-        .unwrap();
-    assert!(matches!(
-        waiting.next().await.unwrap().unwrap(),
-        Body::Delta(_)
-    ));
+    let mut waiting = waiting_call(&executor).await;
     let [zygote] = executor.zygotes().try_into().unwrap();
     let children = children_of(zygote as u32);
     let pid = rustix::process::Pid::from_raw(zygote).unwrap();
@@ -231,15 +235,7 @@ async fn a_killed_executor_leaves_nothing() {
         _ = command.env("TMPDIR", temporary.path());
     })
     .await;
-    let client = executor.client().await;
-    let mut waiting = client
-        .call(call("wait", r#"{"seconds":4}"#), Meta::default())
-        .await
-        .unwrap();
-    assert!(matches!(
-        waiting.next().await.unwrap().unwrap(),
-        Body::Delta(_)
-    ));
+    let _waiting = waiting_call(&executor).await;
     let scratch = temporary.path().read_dir().unwrap().next().unwrap();
     assert_eq!(scratch.unwrap().path().read_dir().unwrap().count(), 1);
     let zygotes = executor.zygotes();

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{PATIENCE, Server, chat, convert_units, long};
+use common::{PATIENCE, Server, Wire, chat, convert_units, long};
 use serde_json::{Value, json};
 
 /// One thread, so that a long request is long.
@@ -28,6 +28,14 @@ fn whole(server: &Server) -> Duration {
     since.elapsed()
 }
 
+/// A connection whose request 1 keeps the model busy.
+fn at_work(server: &Server) -> Wire {
+    let mut wire = server.connect();
+    wire.send(&json!({"id": 1, "generate": long()}));
+    server.until("running", "1");
+    wire
+}
+
 fn error(answer: &Value) -> &str {
     answer["error"]["code"].as_str().unwrap_or("none")
 }
@@ -36,18 +44,13 @@ fn error(answer: &Value) -> &str {
 fn a_cancelled_prefill_frees_the_model() {
     let server = server();
     let whole = whole(&server);
-    let mut wire = server.connect();
-    wire.send(&json!({"id": 1, "generate": long()}));
-    server.until("running", "1");
+    let mut wire = at_work(&server);
     let since = Instant::now();
     wire.send(&json!({"id": 1, "cancel": {}}));
     assert_eq!(error(&wire.answer(1).pop().unwrap()), "CANCELLED");
     server.until("running", "0");
-    assert!(
-        since.elapsed() < whole / 2,
-        "{:?} of {whole:?}",
-        since.elapsed()
-    );
+    let took = since.elapsed();
+    assert!(took < whole / 2, "{took:?} of {whole:?}");
 }
 
 #[test]
@@ -71,17 +74,12 @@ fn a_cancelled_decode_frees_the_model() {
 fn who_hangs_up_frees_the_model() {
     let server = server();
     let whole = whole(&server);
-    let mut wire = server.connect();
-    wire.send(&json!({"id": 1, "generate": long()}));
-    server.until("running", "1");
+    let wire = at_work(&server);
     let since = Instant::now();
     drop(wire);
     server.until("running", "0");
-    assert!(
-        since.elapsed() < whole / 2,
-        "{:?} of {whole:?}",
-        since.elapsed()
-    );
+    let took = since.elapsed();
+    assert!(took < whole / 2, "{took:?} of {whole:?}");
 }
 
 /// As of `echo … | socat - UNIX-CONNECT:…`: he has said all, but still listens.
@@ -165,9 +163,7 @@ fn a_schema_that_unfolds_without_end_is_refused() {
 #[test]
 fn a_full_queue_says_when_to_come_back_and_a_place_given_up_is_free() {
     let server = server();
-    let mut wire = server.connect();
-    wire.send(&json!({"id": 1, "generate": long()}));
-    server.until("running", "1");
+    let mut wire = at_work(&server);
     wire.send(&json!({"id": 3, "generate": long()}));
     server.until("waiting", "1");
     let refused = server.generate(&json!({"prompt": "Hello"}));
@@ -214,9 +210,7 @@ fn a_killed_server_stands_up_again_on_its_socket() {
 #[test]
 fn sigterm_lets_those_finish_who_are_at_work_and_ends() {
     let mut server = server();
-    let mut wire = server.connect();
-    wire.send(&json!({"id": 1, "generate": long()}));
-    server.until("running", "1");
+    let mut wire = at_work(&server);
     server.terminate();
     let goodbye = wire.next().unwrap();
     assert!(goodbye["go_away"].is_object(), "{goodbye}");
