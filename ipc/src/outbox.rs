@@ -203,10 +203,98 @@ impl Outbox {
     }
 }
 
-/// Appends `later` to `earlier`.
+/// Appends `later` to `earlier`: whoever puts the pieces together gets the same, merged or not.
 pub(crate) fn merge(earlier: &mut Delta, later: Delta) {
     earlier.text.push_str(&later.text);
     earlier.tool_calls.extend(later.tool_calls);
     earlier.stdout.push_str(&later.stdout);
     earlier.stderr.push_str(&later.stderr);
+    for fragment in later.call_deltas {
+        match earlier.call_deltas.last_mut() {
+            // Only the last is looked at: calls come one after the other, and a search would cost time for each.
+            Some(last) if last.index == fragment.index => {
+                last.id.push_str(&fragment.id);
+                last.name.push_str(&fragment.name);
+                last.arguments.push_str(&fragment.arguments);
+            }
+            _ => earlier.call_deltas.push(fragment),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::proto::ToolCallDelta;
+
+    fn fragment() -> impl Strategy<Value = ToolCallDelta> {
+        (0u32..3, "[a-c]{0,2}", "[a-c]{0,2}", "[{}:é]{0,4}").prop_map(
+            |(index, id, name, arguments)| ToolCallDelta {
+                index,
+                id,
+                name,
+                arguments,
+            },
+        )
+    }
+
+    /// The calls as a reader puts them together.
+    fn calls<'a>(deltas: impl IntoIterator<Item = &'a Delta>) -> BTreeMap<u32, [String; 3]> {
+        let mut calls = BTreeMap::<u32, [String; 3]>::new();
+        for part in deltas.into_iter().flat_map(|delta| &delta.call_deltas) {
+            let call = calls.entry(part.index).or_default();
+            call[0] += &part.id;
+            call[1] += &part.name;
+            call[2] += &part.arguments;
+        }
+        calls
+    }
+
+    proptest! {
+        #[test]
+        fn fragments_of_calls_give_the_same_however_they_are_merged(
+            fragments in vec(vec(fragment(), 0..4), 1..12),
+            joined in vec(any::<bool>(), 12),
+        ) {
+            let deltas: Vec<_> = fragments
+                .into_iter()
+                .map(|call_deltas| Delta { call_deltas, ..Delta::default() })
+                .collect();
+            let mut merged: Vec<Delta> = Vec::new();
+            for (delta, joined) in deltas.iter().zip(joined) {
+                match merged.last_mut() {
+                    Some(last) if joined => merge(last, delta.clone()),
+                    _ => merged.push(delta.clone()),
+                }
+            }
+            prop_assert_eq!(calls(&merged), calls(&deltas));
+        }
+    }
+
+    #[test]
+    fn fragments_of_one_call_that_wait_are_one() {
+        let piece = |index, arguments: &str| Delta {
+            call_deltas: vec![ToolCallDelta {
+                index,
+                arguments: arguments.into(),
+                ..ToolCallDelta::default()
+            }],
+            ..Delta::default()
+        };
+        let mut waiting = piece(0, "{");
+        for _ in 0..1000 {
+            merge(&mut waiting, piece(0, "1"));
+        }
+        merge(&mut waiting, piece(1, "{}"));
+        let lengths: Vec<_> = waiting
+            .call_deltas
+            .iter()
+            .map(|part| (part.index, part.arguments.len()))
+            .collect();
+        assert_eq!(lengths, [(0, 1001), (1, 2)]);
+    }
 }

@@ -35,12 +35,14 @@ fn generate() -> impl Strategy<Value = Body> {
         any::<u32>(),
         0.0f32..1.0,
         any::<Option<u64>>(),
+        0.0f32..1.0,
     )
-        .prop_map(|(temperature, top_k, top_p, seed)| proto::Sampling {
+        .prop_map(|(temperature, top_k, top_p, seed, min_p)| proto::Sampling {
             temperature,
             top_k,
             top_p,
             seed,
+            min_p,
         });
     let message =
         (".*", ".*", vec(call(), 0..3)).prop_map(|(role, content, tool_calls)| proto::Message {
@@ -66,31 +68,70 @@ fn generate() -> impl Strategy<Value = Body> {
         any::<bool>(),
         option::of(sampling),
         vec(".*", 0..3),
+        choice(),
     )
-        .prop_map(|(input, tools, max_tokens, stream, sampling, stop)| {
-            Body::Generate(proto::Generate {
-                input,
-                tools,
-                max_tokens,
-                stream,
-                sampling,
-                stop,
-                ..Default::default()
-            })
-        })
+        .prop_map(
+            |(input, tools, max_tokens, stream, sampling, stop, choice)| {
+                Body::Generate(proto::Generate {
+                    input,
+                    tools,
+                    max_tokens,
+                    stream,
+                    sampling,
+                    stop,
+                    ..choice
+                })
+            },
+        )
+}
+
+/// What a request says of the form of its answer.
+fn choice() -> impl Strategy<Value = proto::Generate> {
+    let format = (".*", ".*").prop_map(|(r#type, schema)| proto::ResponseFormat { r#type, schema });
+    (
+        ".*",
+        any::<Option<bool>>(),
+        option::of(format),
+        any::<bool>(),
+        any::<Option<u32>>(),
+        vec(".*", 0..3),
+    )
+        .prop_map(
+            |(tool_choice, parallel_tool_calls, response_format, lenient, logprobs, without)| {
+                proto::Generate {
+                    tool_choice,
+                    parallel_tool_calls,
+                    response_format,
+                    lenient,
+                    logprobs,
+                    without,
+                    ..Default::default()
+                }
+            },
+        )
+}
+
+fn fragment() -> impl Strategy<Value = proto::ToolCallDelta> {
+    (any::<u32>(), ".*", ".*", ".*").prop_map(|(index, id, name, arguments)| proto::ToolCallDelta {
+        index,
+        id,
+        name,
+        arguments,
+    })
 }
 
 fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
         generate(),
-        (".*", vec(call(), 0..3), ".*").prop_map(|(text, tool_calls, stderr)| Body::Delta(
-            proto::Delta {
+        (".*", vec(call(), 0..3), ".*", vec(fragment(), 0..3)).prop_map(
+            |(text, tool_calls, stderr, call_deltas)| Body::Delta(proto::Delta {
                 text,
                 tool_calls,
                 stderr,
+                call_deltas,
                 ..Default::default()
-            }
-        )),
+            })
+        ),
         (0i32..17, ".*", any::<u32>()).prop_map(|(code, message, retry_after_ms)| Body::Error(
             proto::Error {
                 code,

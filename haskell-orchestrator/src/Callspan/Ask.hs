@@ -84,7 +84,7 @@ askModel asking servers tools messages = do
     unanswered = \case
       Rejected e | errorCode e == FailedPrecondition -> TooLong
       _ -> GaveUp
-    generate = Generate (Just (Chat messages)) Nothing tools "" 0 False Nothing []
+    generate = Generate (Just (Chat messages)) Nothing tools "" 0 False Nothing [] "" Nothing 0 Nothing "" False Nothing []
 
 runTool :: Asking -> Servers -> ToolCall -> IO Event
 runTool asking servers call = do

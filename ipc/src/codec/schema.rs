@@ -19,6 +19,7 @@ pub(crate) const JSON_TEXT: &[(&str, &str)] = &[
     ("CallTool", "arguments"),
     ("ToolResult", "result"),
     ("ToolDecision", "result"),
+    ("ResponseFormat", "schema"),
 ];
 
 /// Numbers that the protocol uses. The generated decoder cannot read all of them bare when any crate in the build has

@@ -1,7 +1,7 @@
 //! What a frame says, in a few words: the part that a person looks for first, not all of it.
 use ipc::{
     codec::json,
-    proto::{Code, Frame, ToolCall, frame::Body, generate::Input},
+    proto::{Code, Frame, ToolCall, ToolCallDelta, frame::Body, generate::Input},
 };
 
 /// A body in a few words, unescaped.
@@ -25,6 +25,7 @@ pub(super) fn summary(body: &Body) -> String {
         Body::Delta(delta) => parts([
             delta.text.clone(),
             calls(&delta.tool_calls),
+            fragments(&delta.call_deltas),
             labelled("stdout", &delta.stdout),
             labelled("stderr", &delta.stderr),
         ]),
@@ -98,4 +99,16 @@ fn calls(calls: &[ToolCall]) -> String {
         .map(|call| format!("{}({})", call.name, call.arguments))
         .collect();
     calls.join(" ")
+}
+
+/// Pieces of calls, as they were cut.
+fn fragments(parts: &[ToolCallDelta]) -> String {
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|part| match part.name.as_str() {
+            "" => format!("…{}", part.arguments),
+            name => format!("{name}({}", part.arguments),
+        })
+        .collect();
+    parts.join(" ")
 }

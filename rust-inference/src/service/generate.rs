@@ -195,6 +195,7 @@ fn usage(prompt_tokens: u32, completion_tokens: u32, timing: Timing) -> Usage {
         queue_us: us(timing.queued),
         prefill_us: us(timing.prefill),
         decode_us: us(timing.decode),
+        ..Usage::default()
     }
 }
 

@@ -1,13 +1,17 @@
 -- | What is said with rust-inference: a chat with tools goes in, text or calls come out.
 module Callspan.Ipc.Message.Model
   ( Generate (..),
+    ResponseFormat (..),
     Sampling (..),
     Chat (..),
     Message (..),
     ToolCall (..),
     Tool (..),
     Delta (..),
+    ToolCallDelta (..),
     Done (..),
+    TokenLogprob (..),
+    TopLogprob (..),
     Usage (..),
   )
 where
@@ -28,7 +32,17 @@ data Generate = Generate
     generateMaxTokens :: Word32,
     generateStream :: Bool,
     generateSampling :: Maybe Sampling,
-    generateStop :: [Text]
+    generateStop :: [Text],
+    -- | auto (also empty) | required | none | function:NAME
+    generateToolChoice :: Text,
+    generateParallelToolCalls :: Maybe Bool,
+    generateMaxCalls :: Word32,
+    generateResponseFormat :: Maybe ResponseFormat,
+    -- | sorted (also empty) | declared | any
+    generateArgumentOrder :: Text,
+    generateLenient :: Bool,
+    generateLogprobs :: Maybe Word32,
+    generateWithout :: [Text]
   }
   deriving stock (Show, Eq)
 
@@ -44,13 +58,38 @@ instance Proto Generate where
         <*> field bool "stream" generateStream
         <*> field (optional message) "sampling" generateSampling
         <*> field (repeated text) "stop" generateStop
+        <*> field text "tool_choice" generateToolChoice
+        <*> field (optional bool) "parallel_tool_calls" generateParallelToolCalls
+        <*> field word32 "max_calls" generateMaxCalls
+        <*> field (optional message) "response_format" generateResponseFormat
+        <*> field text "argument_order" generateArgumentOrder
+        <*> field bool "lenient" generateLenient
+        <*> field (optional word32) "logprobs" generateLogprobs
+        <*> field (repeated text) "without" generateWithout
+
+-- | The form of an answer's text.
+data ResponseFormat = ResponseFormat
+  { -- | text (also empty) | json_object | json_schema
+    formatType :: Text,
+    -- | JSON text: a JSON Schema.
+    formatSchema :: Text
+  }
+  deriving stock (Show, Eq)
+
+instance Proto ResponseFormat where
+  schema =
+    Schema "ResponseFormat" $
+      ResponseFormat
+        <$> field text "type" formatType
+        <*> field jsonText "schema" formatSchema
 
 -- | How tokens are drawn; all zero: greedily.
 data Sampling = Sampling
   { samplingTemperature :: Float,
     samplingTopK :: Word32,
     samplingTopP :: Float,
-    samplingSeed :: Maybe Word64
+    samplingSeed :: Maybe Word64,
+    samplingMinP :: Float
   }
   deriving stock (Show, Eq)
 
@@ -62,6 +101,7 @@ instance Proto Sampling where
         <*> field word32 "top_k" samplingTopK
         <*> field float "top_p" samplingTopP
         <*> field (optional word64) "seed" samplingSeed
+        <*> field float "min_p" samplingMinP
 
 -- | A conversation so far.
 newtype Chat = Chat
@@ -137,7 +177,9 @@ data Delta = Delta
   { deltaText :: Text,
     deltaToolCalls :: [ToolCall],
     deltaStdout :: Text,
-    deltaStderr :: Text
+    deltaStderr :: Text,
+    -- | Fragments of calls, in order.
+    deltaCallDeltas :: [ToolCallDelta]
   }
   deriving stock (Show, Eq)
 
@@ -149,6 +191,25 @@ instance Proto Delta where
         <*> field (repeated message) "tool_calls" deltaToolCalls
         <*> field text "stdout" deltaStdout
         <*> field text "stderr" deltaStderr
+        <*> field (repeated message) "call_deltas" deltaCallDeltas
+
+-- | A fragment of a call: those with one index, put together, are the call.
+data ToolCallDelta = ToolCallDelta
+  { fragmentIndex :: Word32,
+    fragmentId :: Text,
+    fragmentName :: Text,
+    fragmentArguments :: Text
+  }
+  deriving stock (Show, Eq)
+
+instance Proto ToolCallDelta where
+  schema =
+    Schema "ToolCallDelta" $
+      ToolCallDelta
+        <$> field word32 "index" fragmentIndex
+        <*> field text "id" fragmentId
+        <*> field text "name" fragmentName
+        <*> field text "arguments" fragmentArguments
 
 -- | What the model answered.
 data Done = Done
@@ -160,7 +221,8 @@ data Done = Done
     doneModel :: Text,
     -- | With invalid_call: what was wrong.
     doneError :: Maybe Error,
-    doneWarnings :: [Text]
+    doneWarnings :: [Text],
+    doneLogprobs :: [TokenLogprob]
   }
   deriving stock (Show, Eq)
 
@@ -175,6 +237,41 @@ instance Proto Done where
         <*> field text "model" doneModel
         <*> field (optional message) "error" doneError
         <*> field (repeated text) "warnings" doneWarnings
+        <*> field (repeated message) "logprobs" doneLogprobs
+
+-- | How probable a token was that was written, and the most probable ones in its place.
+data TokenLogprob = TokenLogprob
+  { logprobId :: Word32,
+    logprobToken :: Text,
+    logprobLogprob :: Float,
+    logprobTop :: [TopLogprob]
+  }
+  deriving stock (Show, Eq)
+
+instance Proto TokenLogprob where
+  schema =
+    Schema "TokenLogprob" $
+      TokenLogprob
+        <$> field word32 "id" logprobId
+        <*> field text "token" logprobToken
+        <*> field float "logprob" logprobLogprob
+        <*> field (repeated message) "top" logprobTop
+
+-- | A token that was probable.
+data TopLogprob = TopLogprob
+  { topId :: Word32,
+    topToken :: Text,
+    topLogprob :: Float
+  }
+  deriving stock (Show, Eq)
+
+instance Proto TopLogprob where
+  schema =
+    Schema "TopLogprob" $
+      TopLogprob
+        <$> field word32 "id" topId
+        <*> field text "token" topToken
+        <*> field float "logprob" topLogprob
 
 -- | What it cost.
 data Usage = Usage
@@ -183,7 +280,14 @@ data Usage = Usage
     usageCompletionTokens :: Word32,
     usageQueueUs :: Word32,
     usagePrefillUs :: Word32,
-    usageDecodeUs :: Word32
+    usageDecodeUs :: Word32,
+    usageForcedTokens :: Word32,
+    usageConstrainedTokens :: Word32,
+    usageFreeTokens :: Word32,
+    usageSpeculatedTokens :: Word32,
+    usageHeadRows :: Word64,
+    usageConstraintUs :: Word32,
+    usageForwardPasses :: Word32
   }
   deriving stock (Show, Eq)
 
@@ -197,3 +301,10 @@ instance Proto Usage where
         <*> field word32 "queue_us" usageQueueUs
         <*> field word32 "prefill_us" usagePrefillUs
         <*> field word32 "decode_us" usageDecodeUs
+        <*> field word32 "forced_tokens" usageForcedTokens
+        <*> field word32 "constrained_tokens" usageConstrainedTokens
+        <*> field word32 "free_tokens" usageFreeTokens
+        <*> field word32 "speculated_tokens" usageSpeculatedTokens
+        <*> field word64 "head_rows" usageHeadRows
+        <*> field word32 "constraint_us" usageConstraintUs
+        <*> field word32 "forward_passes" usageForwardPasses
