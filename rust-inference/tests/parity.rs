@@ -102,6 +102,32 @@ fn logits_match_transformers_in_chunks_of_any_size() {
 }
 
 #[test]
+fn logits_of_chosen_tokens_are_those_of_the_whole_head() {
+    let mut models: Vec<Model> = CHECKPOINTS.map(load).into();
+    models.push(embedded::model().unwrap());
+    let mut capped = load(CHECKPOINTS[0]);
+    capped.config.logit_softcap = Some(0.5);
+    models.push(capped);
+    for model in models {
+        let mut cache = KvCache::new(&model.config);
+        let hidden = model.forward(&[1, 2, 3], &mut cache);
+        let all = model.logits(&hidden);
+        let chosen: Vec<u32> = (0..model.config.vocab_size as u32)
+            .rev()
+            .step_by(3)
+            .collect();
+        let some = model.logits_of(&chosen, &hidden);
+        let expected = (all.chunks_exact(model.config.vocab_size))
+            .flat_map(|all| chosen.iter().map(|id| all[*id as usize].to_bits()));
+        assert!(
+            some.iter().map(|v| v.to_bits()).eq(expected),
+            "{}",
+            model.name
+        );
+    }
+}
+
+#[test]
 fn greedy_answers_of_the_default_model_are_those_of_transformers() {
     let model = embedded::model().unwrap();
     let lines = fs::read_to_string(testdata("greedy.jsonl")).unwrap();

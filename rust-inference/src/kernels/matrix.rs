@@ -61,6 +61,19 @@ impl Matrix {
     /// # Panics
     /// When `x` is not whole rows: a mistake of ours, never of a checkpoint, whose shapes were checked at loading.
     pub fn apply(&self, x: &[f32]) -> Vec<f32> {
+        self.products(self.rows, |i| i, x)
+    }
+
+    /// The entries of [`Matrix::apply`] that belong to `rows`, and no others computed: n × `rows.len()`.
+    ///
+    /// # Panics
+    /// As `apply`, and when a row is not below the number of rows.
+    pub fn apply_rows(&self, rows: &[u32], x: &[f32]) -> Vec<f32> {
+        self.products(rows.len(), |i| rows[i] as usize, x)
+    }
+
+    /// The products of `count` rows, of which the i-th is `row(i)`, with `x`.
+    fn products(&self, count: usize, row: impl Fn(usize) -> usize + Sync, x: &[f32]) -> Vec<f32> {
         let n = x.len() / self.cols;
         assert_eq!(
             n * self.cols,
@@ -71,16 +84,16 @@ impl Matrix {
         );
         let level = Level::best();
         // Made row by row (each weight row is read once for all n tokens), then turned round.
-        let mut by_row = vec![0.0f32; self.rows * n];
+        let mut by_row = vec![0.0f32; count * n];
         let work = |(task, out): (usize, &mut [f32])| {
             for (i, out) in out.chunks_exact_mut(n).enumerate() {
-                self.row_times(level, task * ROWS_A_TASK + i, x, out);
+                self.row_times(level, row(task * ROWS_A_TASK + i), x, out);
             }
         };
         if n == 0 {
             return by_row;
         }
-        if self.rows * self.cols * n < PARALLEL_FROM {
+        if count * self.cols * n < PARALLEL_FROM {
             by_row
                 .chunks_mut(ROWS_A_TASK * n)
                 .enumerate()
@@ -94,7 +107,7 @@ impl Matrix {
         if n == 1 {
             by_row
         } else {
-            transpose(&by_row, self.rows, n)
+            transpose(&by_row, count, n)
         }
     }
 
@@ -144,6 +157,33 @@ mod tests {
             let alone = matrix.apply(x);
             for (a, b) in alone.iter().zip(&batch[token * rows..]) {
                 assert!((a - b).abs() < 1e-5, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn chosen_rows_give_the_same_bits_as_all_rows() {
+        // Enough rows that both are computed in parallel, and an order that is none.
+        let (rows, cols) = (9000, 160);
+        let bf16: Vec<bf16> = (0..rows * cols)
+            .map(|i| bf16::from_f32(((i * 37) % 1013) as f32 / 500.0 - 1.0))
+            .collect();
+        let f32 = bf16.iter().map(|v| v.to_f32()).collect();
+        for values in [Values::Bf16(bf16), Values::F32(f32)] {
+            let matrix = Matrix::new(rows, cols, values).unwrap();
+            for n in [1, 2, 7] {
+                let x: Vec<f32> = (0..n * cols)
+                    .map(|i| ((i * 13) % 29) as f32 / 14.0 - 1.0)
+                    .collect();
+                let all = matrix.apply(&x);
+                for count in [0, 1, 50, 8000] {
+                    let chosen: Vec<u32> = (0..count).map(|i| i * 7919 % 9000).collect();
+                    let some = matrix.apply_rows(&chosen, &x);
+                    let expected = all
+                        .chunks_exact(rows)
+                        .flat_map(|all| chosen.iter().map(|row| all[*row as usize].to_bits()));
+                    assert!(some.iter().map(|v| v.to_bits()).eq(expected));
+                }
             }
         }
     }

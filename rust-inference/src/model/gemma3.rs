@@ -159,7 +159,19 @@ impl Model {
 
     /// The logits over the vocabulary of rows that `forward` gave.
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
-        let mut logits = self.head.as_ref().unwrap_or(&self.embedding).apply(hidden);
+        self.capped(self.head().apply(hidden))
+    }
+
+    /// The logits of these tokens only, the same to the bit as `logits` gives for them.
+    pub fn logits_of(&self, tokens: &[u32], hidden: &[f32]) -> Vec<f32> {
+        self.capped(self.head().apply_rows(tokens, hidden))
+    }
+
+    fn head(&self) -> &Matrix {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    fn capped(&self, mut logits: Vec<f32>) -> Vec<f32> {
         if let Some(cap) = self.config.logit_softcap {
             for logit in &mut logits {
                 *logit = cap * (*logit / cap).tanh();
