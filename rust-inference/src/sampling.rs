@@ -1,8 +1,11 @@
-//! Logits to a token: greedy, or drawn from the distribution that temperature, top-k and top-p leave.
+//! Logits to a token: greedy, or drawn from the distribution that temperature, top-k, top-p and min-p leave.
+//!
+//! Only the candidates and their logits come in, so it is the same whether the head was computed for all of the
+//! vocabulary and masked, or for the candidates alone.
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-/// How a token is chosen. Temperature 0 is greedy.
+/// How a token is chosen. Temperature 0 is greedy. The others apply in the order of their fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SamplingParams {
     pub temperature: f32,
@@ -10,6 +13,8 @@ pub struct SamplingParams {
     pub top_k: usize,
     /// Keep the smallest set whose probabilities sum to at least this; 0 or 1: all.
     pub top_p: f32,
+    /// Keep those at least this times as probable as the most probable; 0: all.
+    pub min_p: f32,
     /// `None`: drawn from the system.
     pub seed: Option<u64>,
 }
@@ -30,20 +35,22 @@ impl Sampler {
         }
     }
 
-    /// The chosen index. `None` if no logit is a number.
-    pub fn sample(&mut self, logits: &[f32]) -> Option<u32> {
+    /// The chosen one of these tokens, each with its logit. `None` if no logit is a number.
+    pub fn sample(&mut self, candidates: impl Iterator<Item = (u32, f32)>) -> Option<u32> {
         if self.params.temperature <= 0.0 {
-            return greedy(logits);
+            return greedy(candidates);
         }
-        let mut kept: Vec<(u32, f32)> = (0u32..)
-            .zip(logits.iter().copied())
+        let mut kept: Vec<(u32, f32)> = candidates
             .filter(|(_, logit)| !logit.is_nan() && *logit > f32::NEG_INFINITY)
             .collect();
         // Equal logits in the order of their ids, so that a seed means the same everywhere.
-        kept.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        if self.params.top_k > 0 {
+        let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        if self.params.top_k > 0 && self.params.top_k < kept.len() {
+            // Of a whole vocabulary only these need be sorted.
+            kept.select_nth_unstable_by(self.params.top_k, order);
             kept.truncate(self.params.top_k);
         }
+        kept.sort_unstable_by(order);
         let max = kept.first()?.1;
         for (_, logit) in &mut kept {
             *logit = ((*logit - max) / self.params.temperature).exp();
@@ -57,6 +64,10 @@ impl Sampler {
             });
             kept.truncate(cut.map_or(kept.len(), |last| last + 1));
         }
+        if self.params.min_p > 0.0 {
+            // The most probable weighs 1.
+            kept.retain(|(_, weight)| *weight >= self.params.min_p.min(1.0));
+        }
         let mut left =
             self.random.random::<f32>() * kept.iter().map(|(_, weight)| weight).sum::<f32>();
         let drawn = kept.iter().find(|(_, weight)| {
@@ -67,20 +78,25 @@ impl Sampler {
     }
 }
 
-/// The first of the largest.
-fn greedy(logits: &[f32]) -> Option<u32> {
-    let mut best: Option<(u32, f32)> = None;
-    for (id, logit) in (0u32..).zip(logits.iter().copied()) {
-        if !logit.is_nan() && best.is_none_or(|(_, most)| logit > most) {
-            best = Some((id, logit));
-        }
-    }
-    best.map(|(id, _)| id)
+/// Of the largest the one with the lowest id.
+fn greedy(candidates: impl Iterator<Item = (u32, f32)>) -> Option<u32> {
+    candidates
+        .filter(|(_, logit)| !logit.is_nan())
+        .reduce(|best, next| {
+            let better = next.1 > best.1 || next.1.total_cmp(&best.1).is_eq() && next.0 < best.0;
+            if better { next } else { best }
+        })
+        .map(|(id, _)| id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn all(logits: &[f32]) -> impl Iterator<Item = (u32, f32)> {
+        (0u32..).zip(logits.iter().copied())
+    }
 
     fn counts(params: SamplingParams, logits: &[f32]) -> Vec<usize> {
         let mut sampler = Sampler::new(SamplingParams {
@@ -89,7 +105,7 @@ mod tests {
         });
         let mut counts = vec![0; logits.len()];
         for _ in 0..20_000 {
-            counts[sampler.sample(logits).unwrap() as usize] += 1;
+            counts[sampler.sample(all(logits)).unwrap() as usize] += 1;
         }
         counts
     }
@@ -97,11 +113,12 @@ mod tests {
     const LOGITS: [f32; 4] = [0.0, 2.0, 1.0, -1.0];
 
     #[test]
-    fn greedy_takes_the_first_largest_and_skips_nan() {
+    fn greedy_takes_the_largest_with_the_lowest_id_and_skips_nan() {
         let mut sampler = Sampler::new(SamplingParams::default());
-        assert_eq!(sampler.sample(&[1.0, f32::NAN, 3.0, 3.0]), Some(2));
-        assert_eq!(sampler.sample(&[f32::NAN]), None);
-        assert_eq!(sampler.sample(&[]), None);
+        assert_eq!(sampler.sample(all(&[1.0, f32::NAN, 3.0, 3.0])), Some(2));
+        assert_eq!(sampler.sample([(9, 3.0), (4, 3.0)].into_iter()), Some(4));
+        assert_eq!(sampler.sample(all(&[f32::NAN])), None);
+        assert_eq!(sampler.sample(all(&[])), None);
     }
 
     #[test]
@@ -126,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn top_k_and_top_p_leave_out_the_rest() {
+    fn top_k_top_p_and_min_p_leave_out_the_rest() {
         let params = SamplingParams {
             temperature: 1.0,
             ..Default::default()
@@ -142,6 +159,15 @@ mod tests {
             &LOGITS,
         );
         assert!(top_p[0] == 0 && top_p[3] == 0 && top_p[1] > 0 && top_p[2] > 0);
+        // Of .09, .64, .24, .03 two are at least 0.3 times as probable as the most probable.
+        let min_p = counts(
+            SamplingParams {
+                min_p: 0.3,
+                ..params
+            },
+            &LOGITS,
+        );
+        assert!(min_p[0] == 0 && min_p[3] == 0 && min_p[1] > 0 && min_p[2] > 0);
         let least = counts(
             SamplingParams {
                 top_p: 0.01,
@@ -160,9 +186,34 @@ mod tests {
                 seed: Some(seed),
                 ..Default::default()
             });
-            (0..50).map(|_| s.sample(&LOGITS)).collect::<Vec<_>>()
+            (0..50).map(|_| s.sample(all(&LOGITS))).collect::<Vec<_>>()
         };
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));
+    }
+
+    proptest! {
+        #[test]
+        fn a_seed_draws_the_same_of_the_candidates_as_of_a_masked_vocabulary(
+            logits in prop::collection::vec((-40i8..40).prop_map(|v| f32::from(v) / 10.0), 1..200),
+            keep in any::<u64>(),
+            temperature in prop::sample::select(vec![0.0f32, 0.3, 1.0, 2.0]),
+            top_k in 0usize..20,
+            top_p in 0.0f32..1.0,
+            min_p in 0.0f32..0.5,
+            seed in any::<u64>(),
+        ) {
+            let params = SamplingParams { temperature, top_k, top_p, min_p, seed: Some(seed) };
+            let (mut by_mask, mut by_rows) = (Sampler::new(params), Sampler::new(params));
+            let kept = |id: u32| keep >> (id % 64) & 1 == 1;
+            let mut rows: Vec<(u32, f32)> = all(&logits).filter(|(id, _)| kept(*id)).collect();
+            for _ in 0..20 {
+                let masked = by_mask.sample(all(&logits).filter(|(id, _)| kept(*id)));
+                prop_assert!(masked.is_none_or(kept));
+                // Nor does the order of the candidates matter.
+                rows.reverse();
+                prop_assert_eq!(by_rows.sample(rows.iter().copied()), masked);
+            }
+        }
     }
 }

@@ -181,7 +181,7 @@ fn decode(
         }
         let last = hidden.len().saturating_sub(model.config.hidden_size);
         let logits = model.logits(hidden.get(last..).unwrap_or_default());
-        let Some(token) = sampler.sample(&logits) else {
+        let Some(token) = sampler.sample((0..).zip(logits)) else {
             return Finish::NoLogits;
         };
         if job.stop_ids.contains(&token) {

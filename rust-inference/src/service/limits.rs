@@ -41,6 +41,7 @@ pub(super) fn sampling(asked: Option<&Sampling>) -> Result<SamplingParams, Statu
         temperature: asked.temperature,
         top_k: asked.top_k as usize,
         top_p: asked.top_p,
+        min_p: 0.0,
         seed: asked.seed,
     })
 }
