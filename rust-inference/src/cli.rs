@@ -19,7 +19,8 @@ Examples:
   rust-inference --socket /tmp/inf.sock              serve the built-in model
   rust-inference --model ~/functiongemma-270m-it     serve a Hugging Face directory
   rust-inference render --input chat.json            print the prompt of {\"messages\": […], \"tools\": […]}
-  rust-inference parse --tools tools.json < text     print the calls in a model's text";
+  rust-inference parse --tools tools.json < text     print the calls in a model's text
+  rust-inference parse --batch < texts.jsonl         the same for a line {\"id\", \"tools\", \"text\"} after the other";
 
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
@@ -47,12 +48,18 @@ pub(crate) enum Command {
         /// A file with {"messages": […], "tools": […]} as `OpenAI` writes them; - is standard input
         #[arg(long, value_name = "FILE", default_value = "-")]
         input: PathBuf,
+        /// Answer each line {"id", "tools", "messages"} by a line {"id", "ok", "result" | "error"}
+        #[arg(long)]
+        batch: bool,
     },
     /// Print the text and the calls of what a model wrote, from standard input, as JSON; exit 1 if a call is not valid
     Parse {
         /// A file with the tools that were offered, as `OpenAI` writes them: […] or {"tools": […]}
-        #[arg(long, value_name = "FILE")]
-        tools: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "batch")]
+        tools: Option<PathBuf>,
+        /// Answer each line {"id", "tools", "text"} by a line {"id", "ok", "result" | "error"}; --tools is for lines without
+        #[arg(long)]
+        batch: bool,
     },
 }
 

@@ -19,8 +19,8 @@ use rust_inference::{
 
 fn main() -> ExitCode {
     let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
-        Some(cli::Command::Render { input }) => commands::render(&input),
-        Some(cli::Command::Parse { tools }) => commands::parse(&tools),
+        Some(cli::Command::Render { input, batch }) => commands::render(&input, batch),
+        Some(cli::Command::Parse { tools, batch }) => commands::parse(tools.as_deref(), batch),
         None => serve(cli.serve),
     });
     report(result)

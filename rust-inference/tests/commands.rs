@@ -140,7 +140,7 @@ fn a_failure_says_what_is_wrong_and_where() {
             &["parse", "--tools", "bad.json"],
             b"",
             1,
-            "error: expected value at line 1 column 15",
+            "error: JSON: expected value at line 1 column 15",
         ),
         (
             &["parse", "--tools", "none.json"],
@@ -188,19 +188,19 @@ fn a_failure_says_what_is_wrong_and_where() {
             &["parse", "--tools", "tool.json"],
             b"Hello",
             1,
-            "error: the tools are not a list",
+            "error: tools: they are not a list",
         ),
         (
             &["parse", "--tools", "null.json"],
             b"Hello",
             1,
-            "error: the tools are not a list",
+            "error: tools: they are not a list",
         ),
         (
             &["parse", "--tools", "number.json"],
             b"Hello",
             1,
-            "error: the tools are not a list",
+            "error: tools: they are not a list",
         ),
         (
             &["parse", "--tools", "nameless.json"],

@@ -62,6 +62,14 @@ impl InputError {
             what: what.into(),
         }
     }
+
+    /// The place as a JSON pointer; of what is no JSON it is the whole.
+    pub fn pointer(&self) -> String {
+        match self.place.as_str() {
+            "JSON" => String::new(),
+            place => format!("/{}", place.replace(['[', '.'], "/").replace(']', "")),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -282,6 +290,22 @@ impl Conversation {
         });
         Ok(())
     }
+}
+
+/// Tools alone: a list of them as in a conversation, or what else has such a list as its `tools`.
+pub fn tools_from_json(text: &str) -> Result<Vec<Tool>, InputError> {
+    let list = match serde_json::from_str(text) {
+        Ok(Value::Object(mut map)) => map.remove("tools").unwrap_or_default(),
+        Ok(list) => list,
+        Err(error) => return Err(InputError::new("JSON", error.to_string())),
+    };
+    // Whatever else it is, taking it for no tools would turn every call into one of an unknown function.
+    let Value::Array(tools) = list else {
+        return Err(InputError::new("tools", "they are not a list"));
+    };
+    (tools.iter().enumerate())
+        .map(|(i, tool)| tool_from_json(&format!("tools[{i}]"), tool))
+        .collect()
 }
 
 fn tool_from_json(place: &str, tool: &Value) -> Result<Tool, InputError> {

@@ -14,7 +14,7 @@ mod render;
 mod toolbox;
 mod value;
 
-pub use input::{Call, Conversation, InputError, Message, Role, Tool};
+pub use input::{Call, Conversation, InputError, Message, Role, Tool, tools_from_json};
 pub use parse::{Event, Parser, parse};
 pub use prompt::{OwnedPiece, Prompt};
 pub use reader::ParseError;

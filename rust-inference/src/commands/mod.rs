@@ -1,0 +1,11 @@
+//! The chat format by hand, without a model: what a person runs to see what the model is told and how it is read, and
+//! what a program runs to check thousands. Each command takes one thing, or with `--batch` one of them per line.
+
+mod batch;
+mod cache;
+mod files;
+mod parse;
+mod render;
+
+pub(crate) use parse::parse;
+pub(crate) use render::render;
