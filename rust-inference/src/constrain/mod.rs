@@ -4,6 +4,7 @@
 //! knows values, calls and answers, made of such texts. The guide knows tokens: for each step of a generation it
 //! says which tokens are possible, so that nothing but a valid call can come out.
 
+pub mod language;
 mod next;
 
 pub use next::{Candidates, Guide, Next, Unguided};

@@ -1,0 +1,104 @@
+//! Languages of strings.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
+
+use super::{
+    Language,
+    draft::{Classes, Draft},
+    error::LanguageError,
+    table::Table,
+};
+
+/// Nodes of an automaton at most.
+pub(super) const MOST_NODES: usize = 20_000;
+
+/// What a string has to satisfy, all of it.
+#[derive(Clone, Debug, Default)]
+pub struct TextSpec {
+    /// The fewest characters.
+    pub min: u32,
+    /// The most characters.
+    pub max: Option<u32>,
+    /// What may occur nowhere in it.
+    pub never: Vec<&'static str>,
+}
+
+/// The strings that satisfy `spec`, as UTF-8.
+pub fn text(spec: &TextSpec) -> Result<Language, LanguageError> {
+    let table = free(&spec.never)?;
+    Language::of_table(table).bounded(spec.min, spec.max)
+}
+
+/// Any text without what may not occur: one table for each such set, because callers keep much about its nodes.
+fn free(never: &[&'static str]) -> Result<Arc<Table>, LanguageError> {
+    type Tables = HashMap<Vec<&'static str>, Arc<Table>>;
+    static TABLES: LazyLock<Mutex<Tables>> = LazyLock::new(Mutex::default);
+    let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(table) = tables.get(never) {
+        return Ok(Arc::clone(table));
+    }
+    let mut draft = utf8();
+    for part in never {
+        draft =
+            (draft.both(&without(part.as_bytes()), MOST_NODES)).ok_or(LanguageError::TooLarge)?;
+    }
+    let table = Arc::new(Table::of_draft(draft));
+    tables.insert(never.to_vec(), Arc::clone(&table));
+    Ok(table)
+}
+
+/// What a well-formed text may go on with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Utf8 {
+    Character,
+    /// So many bytes of this character.
+    More(u8),
+    /// The first of these bytes lies between two bounds; so many after that.
+    Within(u8, u8, u8),
+}
+
+fn utf8() -> Draft {
+    let step = |&state: &Utf8, byte: u8| match (state, byte) {
+        (Utf8::Character, ..0x80) | (Utf8::More(1), 0x80..=0xBF) => Some(Utf8::Character),
+        (Utf8::Character, 0xC2..=0xDF) => Some(Utf8::More(1)),
+        (Utf8::Character, 0xE0) => Some(Utf8::Within(0xA0, 0xBF, 1)),
+        (Utf8::Character, 0xED) => Some(Utf8::Within(0x80, 0x9F, 1)),
+        (Utf8::Character, 0xE1..=0xEF) => Some(Utf8::More(2)),
+        (Utf8::Character, 0xF0) => Some(Utf8::Within(0x90, 0xBF, 2)),
+        (Utf8::Character, 0xF1..=0xF3) => Some(Utf8::More(3)),
+        (Utf8::Character, 0xF4) => Some(Utf8::Within(0x80, 0x8F, 2)),
+        (Utf8::More(left), 0x80..=0xBF) => Some(Utf8::More(left - 1)),
+        (Utf8::Within(from, to, left), _) if (from..=to).contains(&byte) => Some(Utf8::More(left)),
+        _ => None,
+    };
+    let classes = Classes::by(|byte| match byte {
+        ..0x80 => 0,
+        0x80..=0x8F => 1,
+        0x90..=0x9F => 2,
+        0xA0..=0xBF => 3,
+        0xC2..=0xDF => 4,
+        0xE1..=0xEC | 0xEE | 0xEF => 5,
+        0xF1..=0xF3 => 6,
+        _ => byte,
+    });
+    let accepts = |state: &Utf8| *state == Utf8::Character;
+    Draft::explore(classes, Utf8::Character, MOST_NODES, accepts, step)
+        .unwrap_or_else(Draft::nothing)
+}
+
+/// All bytes in a row that do not contain `part`: how much of it has just been seen is the state.
+fn without(part: &[u8]) -> Draft {
+    let seen_after = |seen: usize, byte: u8| {
+        let mut text = part.get(..seen).unwrap_or_default().to_vec();
+        text.push(byte);
+        (0..=text.len())
+            .find_map(|from| text.get(from..).filter(|tail| part.starts_with(tail)))
+            .map_or(0, <[u8]>::len)
+    };
+    let classes = Classes::by(|byte| part.contains(&byte).then_some(byte));
+    let step = |&seen: &usize, byte| Some(seen_after(seen, byte)).filter(|&seen| seen < part.len());
+    Draft::explore(classes, 0, part.len() + 1, |_| true, step).unwrap_or_else(Draft::nothing)
+}
