@@ -3,6 +3,10 @@
 //! A request that was cancelled, or whose reader went away, frees its place at once while it waits, else at the next
 //! token.
 
+mod decode;
+mod job;
+mod lane;
+mod logprob;
 mod queue;
 
 use std::{
@@ -15,59 +19,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
-use self::queue::Queue;
-use crate::{
-    model::{KvCache, Model},
-    sampling::{Sampler, SamplingParams},
-};
-
-/// Tokens of a prompt that go through the model between two looks at whether the request still stands.
-const PREFILL_CHUNK: usize = 128;
+pub use self::job::{Event, Finish, Job, Levers, Logprob, Stats};
+use self::{decode::Decoder, queue::Queue};
+use crate::model::Model;
 
 /// What a request is taken to last before one was measured: who is refused then shall not come back at once.
 const FIRST_GUESS: Duration = Duration::from_secs(1);
-
-/// One generation to be made.
-#[derive(Debug)]
-pub struct Job {
-    /// Not empty, shorter than the context, every id below the vocabulary's size.
-    pub prompt: Vec<u32>,
-    pub sampling: SamplingParams,
-    pub max_tokens: usize,
-    /// Tokens that end the generation; they are not reported as [`Event::Token`].
-    pub stop_ids: Vec<u32>,
-    pub cancelled: CancellationToken,
-    /// Unbounded, because what goes through it is bounded by `max_tokens`.
-    pub events: mpsc::UnboundedSender<Event>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Event {
-    Token(u32),
-    /// The last event.
-    Finished(Finish, Timing),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
-    /// The model wrote this stop token.
-    Stop(u32),
-    /// `max_tokens` or the end of the context.
-    Length,
-    Cancelled,
-    /// No logit was a number: the weights are broken.
-    NoLogits,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timing {
-    pub queued: Duration,
-    pub prefill: Duration,
-    pub decode: Duration,
-}
 
 /// The queue has no room.
 #[derive(Debug, thiserror::Error)]
@@ -91,18 +48,17 @@ pub struct Place(#[expect(dead_code, reason = "held to be dropped")] queue::Plac
 impl Scheduler {
     /// At most `queue` requests wait.
     pub fn start(model: Arc<Model>, queue: usize) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue::new(queue));
+        let queue = Arc::new(Queue::<(Job, Instant)>::new(queue));
         let pace = Arc::new(AtomicU64::new(0));
         let (jobs, measured) = (queue.clone(), pace.clone());
         thread::Builder::new().name("model".into()).spawn(move || {
-            while let Some((job, since)) = jobs.take() {
+            while let Some((mut job, since)) = jobs.take() {
+                let decoder = || Decoder::new(&model, &mut job, since.elapsed()).run();
                 // A fault of one request must not cost the others the model: this one's events end without a last.
-                let Ok((finish, timing)) =
-                    catch_unwind(AssertUnwindSafe(|| run(&model, &job, since)))
-                else {
+                let Ok((finish, stats)) = catch_unwind(AssertUnwindSafe(decoder)) else {
                     continue;
                 };
-                let took = (timing.prefill + timing.decode).as_micros() as u64;
+                let took = (stats.prefill + stats.decode).as_micros() as u64;
                 let before = measured.load(Ordering::Relaxed);
                 let smoothed = if before == 0 {
                     took
@@ -111,7 +67,7 @@ impl Scheduler {
                 };
                 measured.store(smoothed, Ordering::Relaxed);
                 // A reader that is gone needs no answer.
-                let _ = job.events.send(Event::Finished(finish, timing));
+                let _ = job.events.send(Event::Finished(finish, stats));
             }
         })?;
         Ok(Self { queue, pace })
@@ -145,62 +101,13 @@ impl Drop for Scheduler {
     }
 }
 
-fn run(model: &Model, job: &Job, since: Instant) -> (Finish, Timing) {
-    let started = Instant::now();
-    let mut timing = Timing {
-        queued: started - since,
-        ..Timing::default()
-    };
-    let gone = || job.cancelled.is_cancelled() || job.events.is_closed();
-    let mut cache = KvCache::new(&model.config);
-    let mut hidden = Vec::new();
-    for chunk in job.prompt.chunks(PREFILL_CHUNK) {
-        if gone() {
-            return (Finish::Cancelled, timing);
-        }
-        hidden = model.forward(chunk, &mut cache);
-    }
-    timing.prefill = started.elapsed();
-    let started = Instant::now();
-    let finish = decode(model, job, &mut cache, hidden, gone);
-    timing.decode = started.elapsed();
-    (finish, timing)
-}
-
-fn decode(
-    model: &Model,
-    job: &Job,
-    cache: &mut KvCache,
-    mut hidden: Vec<f32>,
-    gone: impl Fn() -> bool,
-) -> Finish {
-    let mut sampler = Sampler::new(job.sampling);
-    for _ in 0..job.max_tokens {
-        if gone() {
-            return Finish::Cancelled;
-        }
-        let last = hidden.len().saturating_sub(model.config.hidden_size);
-        let logits = model.logits(hidden.get(last..).unwrap_or_default());
-        let Some(token) = sampler.sample((0..).zip(logits)) else {
-            return Finish::NoLogits;
-        };
-        if job.stop_ids.contains(&token) {
-            return Finish::Stop(token);
-        }
-        if job.events.send(Event::Token(token)).is_err() {
-            return Finish::Cancelled;
-        }
-        if cache.len() >= model.config.context {
-            return Finish::Length;
-        }
-        hidden = model.forward(&[token], cache);
-    }
-    Finish::Length
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::{constrain::Unguided, sampling::SamplingParams};
 
     #[test]
     fn a_request_that_panics_costs_no_other_the_model() {
@@ -211,9 +118,13 @@ mod tests {
             let (events, received) = mpsc::unbounded_channel();
             let job = Job {
                 prompt: vec![token],
+                shared: 0,
+                guide: Box::new(Unguided),
                 sampling: SamplingParams::default(),
                 max_tokens: 1,
                 stop_ids: Vec::new(),
+                logprobs: None,
+                levers: Levers::default(),
                 cancelled: CancellationToken::new(),
                 events,
             };
@@ -230,6 +141,6 @@ mod tests {
             assert!(Instant::now() < deadline, "the model is lost");
             thread::sleep(Duration::from_millis(1));
         };
-        assert!(matches!(event, Event::Token(_)), "{event:?}");
+        assert!(matches!(event, Event::Token { .. }), "{event:?}");
     }
 }

@@ -43,7 +43,7 @@ pub enum Next {
 /// Says what may come next. One is made for each generation.
 pub trait Guide: Send {
     /// What comes next when `left` more tokens may be written. Asked again without a [`Guide::push`] after
-    /// [`Next::Choose`], it says the same.
+    /// [`Next::Choose`], it says the same. Asked with nothing left, whether the answer is complete as it is.
     fn next(&mut self, left: usize) -> Next;
 
     /// The token that was chosen of the candidates. The end of a turn is one of them where the answer may end.

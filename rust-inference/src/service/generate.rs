@@ -11,9 +11,10 @@ use tokio::{sync::mpsc, task::block_in_place};
 
 use super::{Inference, limits, output::Output};
 use crate::{
+    constrain::Unguided,
     functiongemma::{Conversation, ParseError, Toolbox, render},
     model::Model,
-    scheduler::{Event, Finish, Job, Timing},
+    scheduler::{Event, Finish, Job, Levers, Stats},
     tokenizer::Utf8Stream,
 };
 
@@ -66,9 +67,13 @@ impl Inference {
         let (events, mut received) = mpsc::unbounded_channel();
         let job = Job {
             prompt: prepared.prompt,
+            shared: 0,
+            guide: Box::new(Unguided),
             sampling,
             max_tokens: wanted.min(room).min(self.max_tokens),
             stop_ids: self.stop_ids(),
+            logprobs: None,
+            levers: Levers::default(),
             cancelled: cancelled.clone(),
             events,
         };
@@ -87,16 +92,16 @@ impl Inference {
                 answer.delta(delta);
             }
         };
-        let (finish, timing) = loop {
+        let (finish, stats) = loop {
             let event = tokio::select! {
                 () = request.cancelled.cancelled() => return Err(request.stop_status()),
                 event = received.recv() => event,
             };
             match event {
-                Some(Event::Token(token)) => {
+                Some(Event::Token { id, .. }) => {
                     completion_tokens += 1;
                     if !output.ended() {
-                        let text = text.push(self.model.tokenizer.bytes(token));
+                        let text = text.push(self.model.tokenizer.bytes(id));
                         // How long a call's check lasts is up to its tool's schema: sockets must not wait for it.
                         send(block_in_place(|| output.push(&text)));
                     }
@@ -104,7 +109,7 @@ impl Inference {
                         cancelled.cancel();
                     }
                 }
-                Some(Event::Finished(finish, timing)) => break (finish, timing),
+                Some(Event::Finished(finish, stats)) => break (finish, stats),
                 None => {
                     return Err(Status::internal("computing the answer failed")
                         .with_hint("the server's standard error says why"));
@@ -125,7 +130,7 @@ impl Inference {
         let done = Done {
             model: self.model.name.clone(),
             warnings: prepared.warnings,
-            usage: Some(usage(prompt_tokens, completion_tokens, timing)),
+            usage: Some(usage(prompt_tokens, completion_tokens, stats)),
             ..Done::default()
         };
         let ending = match output.error().cloned() {
@@ -186,15 +191,15 @@ fn prepare(model: &Model, mut asked: Generate) -> Result<Prepared, Status> {
     })
 }
 
-fn usage(prompt_tokens: u32, completion_tokens: u32, timing: Timing) -> Usage {
+fn usage(prompt_tokens: u32, completion_tokens: u32, stats: Stats) -> Usage {
     let us = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
     Usage {
         prompt_tokens,
-        cached_tokens: 0,
+        cached_tokens: stats.cached as u32,
         completion_tokens,
-        queue_us: us(timing.queued),
-        prefill_us: us(timing.prefill),
-        decode_us: us(timing.decode),
+        queue_us: us(stats.queued),
+        prefill_us: us(stats.prefill),
+        decode_us: us(stats.decode),
         ..Usage::default()
     }
 }

@@ -1,0 +1,158 @@
+//! The loop that writes: asks the guide what may come next, the model how probable it is, and the sampler to choose.
+//!
+//! What is forced is written without asking the model, which sees it later, together with what was chosen last.
+
+use std::time::{Duration, Instant};
+
+use super::{Event, Finish, Job, Logprob, Stats, lane::Lane};
+use crate::{
+    constrain::{Candidates, Next},
+    model::Model,
+    sampling::Sampler,
+};
+
+/// One generation at work.
+pub(super) struct Decoder<'a> {
+    model: &'a Model,
+    job: &'a mut Job,
+    lane: Lane<'a>,
+    sampler: Sampler,
+    /// How many more tokens may be written.
+    left: usize,
+    started: Instant,
+    stats: Stats,
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(model: &'a Model, job: &'a mut Job, queued: Duration) -> Self {
+        let room = model.config.context.saturating_sub(job.prompt.len());
+        Self {
+            model,
+            lane: Lane::new(model, std::mem::take(&mut job.prompt)),
+            sampler: Sampler::new(job.sampling),
+            left: job.max_tokens.min(room),
+            job,
+            started: Instant::now(),
+            stats: Stats {
+                queued,
+                ..Stats::default()
+            },
+        }
+    }
+
+    pub(super) fn run(mut self) -> (Finish, Stats) {
+        let finish = loop {
+            if let Err(finish) = self.step() {
+                break finish;
+            }
+        };
+        self.stats.decode = (self.started.elapsed()).saturating_sub(self.stats.prefill);
+        self.stats.forward_passes = self.lane.passes;
+        (finish, self.stats)
+    }
+
+    /// Writes what comes next, if it is not the end.
+    fn step(&mut self) -> Result<(), Finish> {
+        let asked = Instant::now();
+        let next = self.job.guide.next(self.left);
+        self.stats.constraint += asked.elapsed();
+        match next {
+            Next::End => Err(Finish::Complete),
+            Next::Forced(tokens) => tokens.into_iter().try_for_each(|token| self.force(token)),
+            Next::Choose { candidates, free } => self.choose(&candidates, free),
+        }
+    }
+
+    fn force(&mut self, token: u32) -> Result<(), Finish> {
+        let mut logprob = None;
+        // What a plain engine does for every token; also the only way to a log probability.
+        if self.left > 0 && (!self.job.levers.forced || self.job.logprobs.is_some()) {
+            self.see()?;
+            let logits = self.whole_head();
+            logprob = self.logprob(&logits, token);
+        }
+        self.write(token, logprob)?;
+        self.stats.forced += 1;
+        Ok(())
+    }
+
+    fn choose(&mut self, candidates: &Candidates, free: bool) -> Result<(), Finish> {
+        if self.left == 0 {
+            return Err(Finish::Length);
+        }
+        self.see()?;
+        let mut logprob = None;
+        let chosen = match candidates {
+            Candidates::List(ids) if self.job.levers.rows && self.job.logprobs.is_none() => {
+                let logits = self.model.logits_of(ids, self.lane.hidden());
+                self.stats.head_rows += ids.len() as u64;
+                self.sampler.sample(ids.iter().copied().zip(logits))
+            }
+            _ => {
+                let logits = self.whole_head();
+                let chosen = self.sampler.sample(possible(candidates, &logits));
+                logprob = chosen.and_then(|token| self.logprob(&logits, token));
+                chosen
+            }
+        };
+        let token = chosen.ok_or(Finish::NoLogits)?;
+        let told = Instant::now();
+        self.job.guide.push(token);
+        self.stats.constraint += told.elapsed();
+        self.write(token, logprob)?;
+        if free {
+            self.stats.free += 1;
+        } else {
+            self.stats.constrained += 1;
+        }
+        Ok(())
+    }
+
+    /// A stop token is no part of the answer, and needs no room.
+    fn write(&mut self, id: u32, logprob: Option<Logprob>) -> Result<(), Finish> {
+        if self.job.stop_ids.contains(&id) {
+            return Err(Finish::Stop(id));
+        }
+        self.left = self.left.checked_sub(1).ok_or(Finish::Length)?;
+        let sent = self.job.events.send(Event::Token { id, logprob });
+        sent.map_err(|_| Finish::Cancelled)?;
+        self.lane.push(id);
+        Ok(())
+    }
+
+    /// Lets the model see all that is written so far.
+    fn see(&mut self) -> Result<(), Finish> {
+        let job = &*self.job;
+        self.lane
+            .run(|| job.cancelled.is_cancelled() || job.events.is_closed())?;
+        if self.stats.prefill.is_zero() {
+            self.stats.prefill = self.started.elapsed();
+        }
+        Ok(())
+    }
+
+    fn whole_head(&mut self) -> Vec<f32> {
+        let logits = self.model.logits(self.lane.hidden());
+        self.stats.head_rows += logits.len() as u64;
+        logits
+    }
+
+    fn logprob(&self, logits: &[f32], token: u32) -> Option<Logprob> {
+        (self.job.logprobs).and_then(|top| Logprob::of(token, logits, top))
+    }
+}
+
+/// The tokens that may be chosen, with their logits out of all.
+fn possible<'a>(
+    candidates: &'a Candidates,
+    logits: &'a [f32],
+) -> Box<dyn Iterator<Item = (u32, f32)> + 'a> {
+    let all = (0u32..).zip(logits.iter().copied());
+    match candidates {
+        Candidates::All => Box::new(all),
+        Candidates::List(ids) => {
+            Box::new((ids.iter()).filter_map(|id| Some((*id, *logits.get(*id as usize)?))))
+        }
+        Candidates::Mask(_) => Box::new(all.filter(|(id, _)| candidates.contains(*id))),
+    }
+}
