@@ -101,6 +101,69 @@ fn logits_match_transformers_in_chunks_of_any_size() {
     }
 }
 
+/// The bits of the logits of `tokens` behind what the cache holds.
+fn bits(model: &Model, tokens: &[u32], cache: &mut KvCache) -> Vec<u32> {
+    let logits = model.logits(&model.forward(tokens, cache));
+    logits.iter().map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn a_prefix_that_is_shared_gives_the_same_bits_as_one_that_is_computed() {
+    for name in CHECKPOINTS {
+        let model = load(name);
+        let tokens = reference(name).tokens;
+        let whole = bits(&model, &tokens, &mut KvCache::new(&model.config));
+        let vocabulary = model.config.vocab_size;
+        // In three segments, the first two longer than the sliding window.
+        let mut cache = KvCache::new(&model.config);
+        let mut frozen = cache.freeze();
+        let cuts = [
+            model.config.sliding_window + 3,
+            2 * model.config.sliding_window + 5,
+        ];
+        assert!(cuts[1] + 4 < tokens.len());
+        for part in [
+            &tokens[..cuts[0]],
+            &tokens[cuts[0]..cuts[1]],
+            &tokens[cuts[1]..],
+        ] {
+            model.forward(part, &mut cache);
+            frozen = cache.freeze();
+        }
+        for len in 0..tokens.len() {
+            let mut resumed = KvCache::resume(&model.config, &frozen, len);
+            assert_eq!(resumed.len(), len);
+            let rest = bits(&model, &tokens[len..], &mut resumed);
+            assert_eq!(rest, whole[len * vocabulary..], "{name} from {len}");
+        }
+        // None of them has changed what they share.
+        let mut again = KvCache::resume(&model.config, &frozen, cuts[1]);
+        let rest = bits(&model, &tokens[cuts[1]..], &mut again);
+        assert_eq!(rest, whole[cuts[1] * vocabulary..]);
+    }
+}
+
+#[test]
+fn what_is_forgotten_leaves_no_trace() {
+    for name in CHECKPOINTS {
+        let model = load(name);
+        let tokens = reference(name).tokens;
+        let whole = bits(&model, &tokens, &mut KvCache::new(&model.config));
+        // Down to the end of what was right, within it, to the end of what is shared, within that, and to nothing.
+        for len in [23, 21, 20, 12, 0] {
+            let mut cache = KvCache::new(&model.config);
+            model.forward(&tokens[..20], &mut cache);
+            cache.freeze();
+            model.forward(&tokens[20..23], &mut cache);
+            model.forward(&[3; 40], &mut cache);
+            cache.truncate(len);
+            assert_eq!(cache.len(), len);
+            let rest = bits(&model, &tokens[len..], &mut cache);
+            assert_eq!(rest, whole[len * model.config.vocab_size..], "{name} {len}");
+        }
+    }
+}
+
 #[test]
 fn logits_of_chosen_tokens_are_those_of_the_whole_head() {
     let mut models: Vec<Model> = CHECKPOINTS.map(load).into();

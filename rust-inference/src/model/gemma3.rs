@@ -1,9 +1,11 @@
 //! The forward pass of `Gemma3ForCausalLM`, as transformers computes it, in f32.
 
+use std::ops::Range;
+
 use half::bf16;
 use rayon::prelude::*;
 
-use super::{Attention, Config, KvCache, LoadError, ModelFiles, weights::Tensors};
+use super::{Attention, Config, KvCache, LoadError, ModelFiles, cache::Rows, weights::Tensors};
 use crate::{
     kernels::{Matrix, Values, add_assign, dot, gelu_tanh_times, rms_norm, rope, softmax},
     tokenizer::Tokenizer,
@@ -210,7 +212,7 @@ impl Model {
                 rope(head, start + i / heads, frequencies);
             }
         }
-        let (keys, values) = cache.extend(index, &keys, &values);
+        let seen = cache.extend(index, &keys, &values);
         let mut mixed = vec![0.0; queries.len()];
         let one_head = |(i, (query, out)): (usize, (&[f32], &mut [f32]))| {
             let position = start + i / c.heads;
@@ -219,7 +221,7 @@ impl Model {
                 Attention::Sliding => (position + 1).saturating_sub(c.sliding_window),
             };
             let kv_head = i % c.heads * c.kv_heads / c.heads;
-            self.attend_head(query, out, first, position, kv_head, keys, values);
+            self.attend_head(query, out, first..position + 1, kv_head, &seen);
         };
         let jobs = queries.len() / c.head_dim;
         if jobs * (start + jobs / c.heads) * c.head_dim < 1 << 19 {
@@ -241,25 +243,18 @@ impl Model {
         )
     }
 
-    /// One query head of one position over the positions `first..=last`.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the coordinates of one attention product"
-    )]
+    /// One query head of one position over the positions that it may look at.
     fn attend_head(
         &self,
         query: &[f32],
         out: &mut [f32],
-        first: usize,
-        last: usize,
+        positions: Range<usize>,
         kv_head: usize,
-        keys: &[f32],
-        values: &[f32],
+        seen: &Rows<'_>,
     ) {
         let c = &self.config;
-        let width = c.kv_heads * c.head_dim;
-        let mut scores: Vec<f32> = Vec::with_capacity(last + 1 - first);
-        for row in keys.chunks_exact(width).take(last + 1).skip(first) {
+        let mut scores: Vec<f32> = Vec::with_capacity(positions.len());
+        for row in seen.keys(positions.clone()) {
             if let Some(key) = row.chunks_exact(c.head_dim).nth(kv_head) {
                 let score = dot(query, key) * c.attention_scale;
                 scores.push(
@@ -269,12 +264,7 @@ impl Model {
             }
         }
         softmax(&mut scores);
-        for (row, score) in values
-            .chunks_exact(width)
-            .take(last + 1)
-            .skip(first)
-            .zip(scores)
-        {
+        for (row, score) in seen.values(positions).zip(scores) {
             if let Some(value) = row.chunks_exact(c.head_dim).nth(kv_head) {
                 out.iter_mut()
                     .zip(value)

@@ -7,7 +7,7 @@ mod files;
 mod gemma3;
 mod weights;
 
-pub use cache::KvCache;
+pub use cache::{Frozen, KvCache};
 pub use config::{Attention, Config};
 pub use error::LoadError;
 pub use files::{Bytes, ModelFiles};
