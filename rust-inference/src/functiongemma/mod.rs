@@ -11,6 +11,8 @@ mod prompt;
 mod reader;
 mod references;
 mod render;
+mod split;
+mod stream;
 mod toolbox;
 mod value;
 
@@ -52,4 +54,9 @@ mod control {
         END_RESPONSE,
         ESCAPE,
     ];
+
+    /// The token of this text.
+    pub(super) fn named(text: &str) -> Option<&'static str> {
+        ALL.into_iter().find(|token| *token == text)
+    }
 }

@@ -5,15 +5,22 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    Call, ParseError, Toolbox,
+    Call, OwnedPiece, ParseError, Toolbox,
     control::{self, END_CALL, END_TURN, EOS, ESCAPE, START_CALL, START_RESPONSE},
-    reader,
+    reader::{self, Marked},
+    split::Splitter,
+    stream::{Fragment, Transcoder},
 };
+use crate::tokenizer::Piece;
 
 /// What a model's text holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     Text(String),
+    /// The call that is being written has this name. Only of a [`Parser::streaming`], like [`Event::Arguments`].
+    Name(String),
+    /// More of its arguments' JSON text.
+    Arguments(String),
     /// Complete, of an offered function, and valid against its schema.
     Call {
         name: String,
@@ -25,41 +32,51 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Parser {
     toolbox: Arc<Toolbox>,
-    /// The text that is not settled yet begins at byte `taken` of what is held, and at byte `start` of all the text.
-    held: String,
-    taken: usize,
-    start: usize,
+    splitter: Splitter,
+    /// Bytes read.
+    at: usize,
     state: State,
+    /// Tells a call's fragments before it is whole.
+    streams: bool,
     error: Option<ParseError>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
     Text,
-    /// Behind a call's opening token. The held text was searched up to `searched`.
-    Call {
-        searched: usize,
-        in_string: bool,
-    },
+    /// Behind a call's opening token.
+    Call(Pending),
     /// The turn is over; what follows is not the model's.
     Over,
 }
 
-const IN_CALL: State = State::Call {
-    searched: 0,
-    in_string: false,
-};
+/// A call that is not whole yet.
+#[derive(Debug)]
+struct Pending {
+    start: usize,
+    marked: Marked,
+    in_string: bool,
+    transcoder: Option<Transcoder>,
+}
 
 impl Parser {
     pub fn new(toolbox: Arc<Toolbox>) -> Self {
         Self {
             toolbox,
-            held: String::new(),
-            taken: 0,
-            start: 0,
+            splitter: Splitter::default(),
+            at: 0,
             state: State::Text,
+            streams: false,
             error: None,
         }
+    }
+
+    /// Tells of calls also what is written of them, as [`Event::Name`] and [`Event::Arguments`]. Only where nothing but
+    /// valid calls can be written: what has been told cannot be taken back.
+    #[must_use]
+    pub fn streaming(mut self) -> Self {
+        self.streams = true;
+        self
     }
 
     /// What was found wrong.
@@ -67,149 +84,135 @@ impl Parser {
         self.error.as_ref()
     }
 
-    /// Adds text, and gives what is settled by it.
+    /// Adds text in which control tokens are spelt, and gives what is settled by it.
     pub fn push(&mut self, text: &str) -> Vec<Event> {
         let mut events = Vec::new();
-        if self.error.is_none() && self.state != State::Over {
-            self.held.push_str(text);
-            while self.step(&mut events) {}
-            // Once a portion, not once a step: a long text is not moved for each of its calls.
-            self.held.drain(..std::mem::take(&mut self.taken));
+        if self.listens() {
+            for piece in self.splitter.push(text) {
+                match piece {
+                    OwnedPiece::Text(text) => self.text(&text, &mut events),
+                    OwnedPiece::Control(token) => self.control(token, &mut events),
+                }
+            }
+        }
+        events
+    }
+
+    /// Adds what one token stands for, and gives what is settled by it: letters that spell a control token are text.
+    pub fn push_piece(&mut self, piece: Piece<'_>) -> Vec<Event> {
+        let mut events = Vec::new();
+        match piece {
+            Piece::Text(text) => self.text(text, &mut events),
+            Piece::Control(text) => match control::named(text) {
+                Some(token) => self.control(token, &mut events),
+                // None of the format's: it means nothing here.
+                None => self.text(text, &mut events),
+            },
         }
         events
     }
 
     /// The text is at its end. A call whose closing token is missing counts if it is whole.
     pub fn finish(mut self) -> Result<Vec<Event>, ParseError> {
-        if let Some(error) = self.error {
-            return Err(error);
-        }
         let mut events = Vec::new();
-        match self.state {
-            State::Text if !self.held.is_empty() => events.push(Event::Text(self.held)),
-            State::Call { .. } => {
-                let end = self.held.len();
-                self.call(end, 0, false, &mut events);
-                if let Some(error) = self.error {
-                    return Err(error);
+        let held = self.splitter.finish();
+        self.text(&held, &mut events);
+        if let State::Call(pending) = std::mem::replace(&mut self.state, State::Over) {
+            self.call(pending, false, &mut events);
+        }
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(events),
+        }
+    }
+
+    /// More can come of it.
+    fn listens(&self) -> bool {
+        self.error.is_none() && !matches!(self.state, State::Over)
+    }
+
+    fn text(&mut self, text: &str, events: &mut Vec<Event>) {
+        if !self.listens() || text.is_empty() {
+            return;
+        }
+        self.at += text.len();
+        match &mut self.state {
+            State::Call(pending) => {
+                pending.marked.text(text);
+                if let Some(transcoder) = &mut pending.transcoder {
+                    let fragment = transcoder.text(text);
+                    if (fragment.name.as_ref()).is_some_and(|name| !self.toolbox.contains(name)) {
+                        pending.transcoder = None;
+                    } else {
+                        tell(fragment, events);
+                    }
                 }
             }
-            State::Text | State::Over => {}
-        }
-        Ok(events)
-    }
-
-    /// Settles one thing; false if more text is needed.
-    fn step(&mut self, events: &mut Vec<Event>) -> bool {
-        match self.state {
-            State::Text => self.text(events),
-            State::Call {
-                searched,
-                in_string,
-            } => self.search(searched, in_string, events),
-            State::Over => false,
+            _ => events.push(Event::Text(text.to_owned())),
         }
     }
 
-    fn text(&mut self, events: &mut Vec<Event>) -> bool {
-        let (at, token) = next_control(self.rest(), 0);
-        let text = self.take(at);
-        if !text.is_empty() {
-            events.push(Event::Text(text));
+    fn control(&mut self, token: &'static str, events: &mut Vec<Event>) {
+        if !self.listens() {
+            return;
         }
-        match token {
-            None => return false,
-            Some(START_CALL) => {
-                self.take(START_CALL.len());
-                self.state = IN_CALL;
+        let at = self.at;
+        self.at += token.len();
+        match (std::mem::replace(&mut self.state, State::Over), token) {
+            (State::Text, START_CALL) => {
+                self.state = State::Call(Pending {
+                    start: self.at,
+                    marked: Marked::default(),
+                    in_string: false,
+                    transcoder: self.streams.then(Transcoder::new),
+                });
             }
-            Some(START_RESPONSE | END_TURN | EOS) => self.state = State::Over,
-            Some(stray) => self.fail(format!("{stray} stands outside a call")),
+            (State::Call(mut pending), _) if pending.in_string || token == ESCAPE => {
+                pending.in_string ^= token == ESCAPE;
+                pending.marked.control(token);
+                if let Some(transcoder) = &mut pending.transcoder {
+                    tell(transcoder.control(token), events);
+                }
+                self.state = State::Call(pending);
+            }
+            (State::Call(pending), END_CALL) => {
+                self.call(pending, true, events);
+                self.state = State::Text;
+            }
+            (State::Call(pending), START_RESPONSE | END_TURN | EOS) => {
+                self.call(pending, true, events);
+            }
+            (State::Text, START_RESPONSE | END_TURN | EOS) | (State::Over, _) => {}
+            (State::Text, stray) => self.fail(at, format!("{stray} stands outside a call")),
+            (State::Call(_), stray) => self.fail(at, format!("{stray} stands inside a call")),
         }
-        self.error.is_none() && self.state != State::Over
     }
 
-    /// Looks for the end of a call.
-    fn search(&mut self, searched: usize, in_string: bool, events: &mut Vec<Event>) -> bool {
-        let (at, token) = next_control(self.rest(), searched);
-        let state = |searched, in_string| State::Call {
-            searched,
-            in_string,
-        };
-        match token {
-            None => {
-                self.state = state(at, in_string);
-                return false;
-            }
-            Some(ESCAPE) => self.state = state(at + ESCAPE.len(), !in_string),
-            // Between delimiters every other token is only letters.
-            Some(other) if in_string => self.state = state(at + other.len(), true),
-            Some(END_CALL) => self.call(at, END_CALL.len(), true, events),
-            Some(START_RESPONSE | END_TURN | EOS) => {
-                self.call(at, 0, true, events);
-                self.state = State::Over;
-            }
-            Some(stray) => {
-                self.start += at;
-                self.fail(format!("{stray} stands inside a call"));
-            }
-        }
-        self.error.is_none() && self.state != State::Over
-    }
-
-    /// The held text up to `end` is a call; `closing` bytes of a closing token follow. Where the text was cut the call
-    /// is not closed.
-    fn call(&mut self, end: usize, closing: usize, closed: bool, events: &mut Vec<Event>) {
-        let start = self.start;
-        let text = self.take(end);
-        self.take(closing);
-        match reader::read_call(&self.toolbox, &text, start, closed) {
+    /// This is a call. Where the text was cut it is not closed.
+    fn call(&mut self, mut pending: Pending, closed: bool, events: &mut Vec<Event>) {
+        match reader::read_call(&self.toolbox, &pending.marked, pending.start, closed) {
             Ok(Call {
                 name, arguments, ..
             }) => {
+                if let Some(transcoder) = &mut pending.transcoder {
+                    tell(transcoder.end(), events);
+                }
                 events.push(Event::Call { name, arguments });
-                self.state = State::Text;
             }
             Err(error) => self.error = Some(error),
         }
     }
 
-    fn fail(&mut self, message: String) {
-        self.error = Some(ParseError {
-            at: self.start,
-            message,
-        });
-    }
-
-    fn rest(&self) -> &str {
-        self.held.get(self.taken..).unwrap_or_default()
-    }
-
-    /// Takes the first bytes of what is not settled.
-    fn take(&mut self, bytes: usize) -> String {
-        let taken = self.rest().get(..bytes).unwrap_or_default().to_owned();
-        self.taken += taken.len();
-        self.start += taken.len();
-        taken
+    fn fail(&mut self, at: usize, message: String) {
+        self.error = Some(ParseError { at, message });
     }
 }
 
-/// The first control token from `from` on; else the place up to which there can be none, whatever follows.
-fn next_control(text: &str, from: usize) -> (usize, Option<&'static str>) {
-    let tail = text.get(from..).unwrap_or_default();
-    for (at, _) in tail.match_indices('<') {
-        let rest = tail.get(at..).unwrap_or_default();
-        if let Some(token) = control::ALL
-            .into_iter()
-            .find(|token| rest.starts_with(token))
-        {
-            return (from + at, Some(token));
-        }
-        if control::ALL.iter().any(|token| token.starts_with(rest)) {
-            return (from + at, None);
-        }
+fn tell(fragment: Fragment, events: &mut Vec<Event>) {
+    events.extend(fragment.name.map(Event::Name));
+    if !fragment.arguments.is_empty() {
+        events.push(Event::Arguments(fragment.arguments));
     }
-    (text.len(), None)
 }
 
 /// All of a text at once: its prose, and its calls.
@@ -226,6 +229,8 @@ pub fn parse(toolbox: Arc<Toolbox>, text: &str) -> Result<(String, Vec<Call>), P
                 name,
                 arguments,
             }),
+            // Of a streaming parser only.
+            Event::Name(_) | Event::Arguments(_) => {}
         }
     }
     Ok((content, calls))
@@ -241,7 +246,11 @@ mod tests {
         parser.push(before);
         let held = (0..1000).map(|_| {
             parser.push(portion);
-            parser.held.capacity()
+            let pending = match &parser.state {
+                State::Call(pending) => pending.marked.text.capacity(),
+                _ => 0,
+            };
+            parser.splitter.held.capacity() + pending
         });
         held.max().unwrap_or_default()
     }

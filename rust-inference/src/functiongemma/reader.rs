@@ -4,6 +4,11 @@ use serde_json::{Map, Number, Value};
 
 use super::{Call, MAX_DEPTH, Toolbox, control::ESCAPE};
 
+/// Where a bare key ends.
+pub(super) const KEY_ENDS: [char; 6] = [':', ',', '{', '}', '[', ']'];
+/// Where a word ends: a number, `true`, `None`.
+pub(super) const WORD_ENDS: [char; 7] = [',', '}', ']', '{', '[', ':', '<'];
+
 /// What is wrong with a model's text, and at which byte of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {at}: {message}")]
@@ -12,14 +17,37 @@ pub struct ParseError {
     pub message: String,
 }
 
+/// A call's text, and the places in it where control tokens stand, which are spelt in the text as well.
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    pub(super) text: String,
+    marks: Vec<(usize, &'static str)>,
+}
+
+impl Marked {
+    pub(super) fn text(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    pub(super) fn control(&mut self, token: &'static str) {
+        self.marks.push((self.text.len(), token));
+        self.text.push_str(token);
+    }
+}
+
 /// Reads one call whose text begins at byte `start` of all the text. `closed`: a control token stands behind it.
 pub(super) fn read_call(
     toolbox: &Toolbox,
-    text: &str,
+    call: &Marked,
     start: usize,
     closed: bool,
 ) -> Result<Call, ParseError> {
-    let mut reader = Reader { text, at: 0, start };
+    let mut reader = Reader {
+        text: &call.text,
+        marks: &call.marks,
+        at: 0,
+        start,
+    };
     reader.expect("call:")?;
     let name = reader.until(&['{']);
     let name_at = reader.at - name.len();
@@ -63,6 +91,7 @@ pub(super) fn read_call(
 
 struct Reader<'a> {
     text: &'a str,
+    marks: &'a [(usize, &'static str)],
     at: usize,
     start: usize,
 }
@@ -104,6 +133,16 @@ impl<'a> Reader<'a> {
         }))
     }
 
+    /// The places of control tokens from here on.
+    fn marks(&self) -> &'a [(usize, &'static str)] {
+        let passed = self.marks.partition_point(|(at, _)| *at < self.at);
+        self.marks.get(passed..).unwrap_or_default()
+    }
+
+    fn at_escape(&self) -> bool {
+        self.marks().first() == Some(&(self.at, ESCAPE))
+    }
+
     /// Everything up to one of the characters, or to the end.
     fn until(&mut self, stops: &[char]) -> &'a str {
         let rest = self.rest();
@@ -140,14 +179,16 @@ impl<'a> Reader<'a> {
     }
 
     fn key(&mut self) -> Result<String, ParseError> {
-        if self.rest().starts_with(ESCAPE) {
+        if self.at_escape() {
             let key = self.string()?;
             self.space();
             return Ok(key);
         }
         let at = self.at;
-        let key = self.until(&[':', ',', '{', '}', '[', ']']).trim_end();
-        if key.is_empty() || key.contains(ESCAPE) {
+        let marks = self.marks();
+        let key = self.until(&KEY_ENDS).trim_end();
+        let marked = (marks.first()).is_some_and(|(mark, _)| *mark < self.at);
+        if key.is_empty() || marked {
             self.at = at;
             return Err(self.error(if key.is_empty() {
                 "expected a key".to_owned()
@@ -160,10 +201,18 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Result<String, ParseError> {
         let at = self.at;
-        self.expect(ESCAPE)?;
-        if let Some(length) = self.rest().find(ESCAPE) {
-            let text = self.rest().get(..length).unwrap_or_default().to_owned();
-            self.at += length + ESCAPE.len();
+        if !self.at_escape() {
+            let found: String = self.rest().chars().take(12).collect();
+            return Err(self.error(format!(
+                "expected the token {ESCAPE}, found the letters {found:?}"
+            )));
+        }
+        self.at += ESCAPE.len();
+        // Between delimiters every other token is only letters.
+        let mut marks = self.marks().iter();
+        if let Some((end, _)) = marks.find(|(_, token)| *token == ESCAPE) {
+            let text = self.text.get(self.at..*end).unwrap_or_default().to_owned();
+            self.at = end + ESCAPE.len();
             Ok(text)
         } else {
             self.at = at;
@@ -202,19 +251,9 @@ impl<'a> Reader<'a> {
 
     fn word(&mut self) -> Result<Value, ParseError> {
         let at = self.at;
-        let word = self.until(&[',', '}', ']', '{', '[', ':', '<']).trim_end();
-        match word {
-            "true" => return Ok(Value::Bool(true)),
-            "false" => return Ok(Value::Bool(false)),
-            "null" | "None" => return Ok(Value::Null),
-            _ => {}
-        }
-        let number_like = word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-        if let Some(number) = number_like
-            .then(|| serde_json::from_str::<Number>(word).ok())
-            .flatten()
-        {
-            return Ok(Value::Number(number));
+        let word = self.until(&WORD_ENDS).trim_end();
+        if let Some(value) = word_value(word) {
+            return Ok(value);
         }
         self.at = at;
         Err(self.error(if word.is_empty() {
@@ -229,5 +268,19 @@ impl<'a> Reader<'a> {
             return Err(self.error(format!("nested deeper than {MAX_DEPTH}")));
         }
         Ok(())
+    }
+}
+
+/// What stands without delimiters.
+pub(super) fn word_value(word: &str) -> Option<Value> {
+    match word {
+        "true" => Some(Value::Bool(true)),
+        "false" => Some(Value::Bool(false)),
+        "null" | "None" => Some(Value::Null),
+        _ => {
+            let number_like = word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+            let number = number_like.then(|| serde_json::from_str::<Number>(word).ok());
+            number.flatten().map(Value::Number)
+        }
     }
 }

@@ -83,7 +83,7 @@ impl Output {
                     self.calls.push(call.clone());
                     delta.tool_calls.push(call);
                 }
-                Event::Call { .. } => {}
+                Event::Call { .. } | Event::Name(_) | Event::Arguments(_) => {}
             }
         }
         delta
