@@ -47,6 +47,7 @@ pub struct Tokenizer {
     /// Without its control tokens: it cannot give one for any text.
     plain: Library,
     controls: HashMap<String, u32>,
+    control_texts: HashMap<u32, String>,
     /// The bytes that each id stands for.
     bytes: Vec<Vec<u8>>,
 }
@@ -121,8 +122,10 @@ impl Tokenizer {
                 ))
             })? = token;
         }
+        let texts = controls.iter().map(|(text, id)| (*id, text.clone()));
         Ok(Self {
             plain,
+            control_texts: texts.collect(),
             controls,
             bytes,
         })
@@ -134,7 +137,12 @@ impl Tokenizer {
     }
 
     pub fn is_control(&self, id: u32) -> bool {
-        self.controls.values().any(|control| *control == id)
+        self.control_texts.contains_key(&id)
+    }
+
+    /// The text of a control token; nothing for any other.
+    pub fn control_text(&self, id: u32) -> Option<&str> {
+        self.control_texts.get(&id).map(String::as_str)
     }
 
     /// The ids of a prompt. Neighbouring texts are joined first: where one ends is no border between tokens.

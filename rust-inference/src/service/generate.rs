@@ -15,7 +15,6 @@ use crate::{
     functiongemma::{Conversation, ParseError, Toolbox, render},
     model::Model,
     scheduler::{Event, Finish, Job, Levers, Stats},
-    tokenizer::Utf8Stream,
 };
 
 /// Tokens of the format that end a turn or hand it to the tools, where the tokenizer has them.
@@ -85,7 +84,6 @@ impl Inference {
         })?;
 
         let mut output = Output::new(prepared.toolbox, stops);
-        let mut text = Utf8Stream::default();
         let mut completion_tokens = 0;
         let mut send = |delta: Delta| {
             if stream {
@@ -101,9 +99,8 @@ impl Inference {
                 Some(Event::Token { id, .. }) => {
                     completion_tokens += 1;
                     if !output.ended() {
-                        let text = text.push(self.model.tokenizer.bytes(id));
                         // How long a call's check lasts is up to its tool's schema: sockets must not wait for it.
-                        send(block_in_place(|| output.push(&text)));
+                        send(block_in_place(|| output.push(id, &self.model.tokenizer)));
                     }
                     if output.ended() {
                         cancelled.cancel();
@@ -122,10 +119,6 @@ impl Inference {
         }
         if request.cancelled.is_cancelled() {
             return Err(request.stop_status());
-        }
-        if !output.ended() {
-            let rest = text.finish();
-            send(block_in_place(|| output.push(&rest)));
         }
         let done = Done {
             model: self.model.name.clone(),

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use ipc::proto::{Delta, ToolCall};
 
-use crate::functiongemma::{Event, ParseError, Parser, Toolbox};
+use crate::{
+    functiongemma::{Event, ParseError, Parser, Toolbox},
+    tokenizer::{Piece, Tokenizer, Utf8Stream},
+};
 
 /// The answer as it grows.
 pub(super) struct Output {
     /// Nothing: a raw prompt with no tools, whose text is passed on as it is.
     parser: Option<Parser>,
     stops: StopTexts,
+    characters: Utf8Stream,
     /// All that the model wrote.
     pub(super) raw: String,
     pub(super) content: String,
@@ -22,20 +26,34 @@ impl Output {
         Self {
             parser: toolbox.map(Parser::new),
             stops: StopTexts::new(stops),
+            characters: Utf8Stream::default(),
             raw: String::new(),
             content: String::new(),
             calls: Vec::new(),
         }
     }
 
-    /// Adds what the model wrote, and gives what of it is settled.
-    pub(super) fn push(&mut self, text: &str) -> Delta {
-        self.raw.push_str(text);
-        let events = match &mut self.parser {
-            Some(parser) => parser.push(text),
-            None => vec![Event::Text(text.to_owned())],
-        };
+    /// Adds a token that the model wrote, and gives what is settled by it.
+    pub(super) fn push(&mut self, token: u32, tokenizer: &Tokenizer) -> Delta {
+        let mut events = Vec::new();
+        if let Some(control) = tokenizer.control_text(token) {
+            let rest = self.characters.finish();
+            self.piece(Piece::Text(&rest), &mut events);
+            self.piece(Piece::Control(control), &mut events);
+        } else {
+            let text = self.characters.push(tokenizer.bytes(token));
+            self.piece(Piece::Text(&text), &mut events);
+        }
         self.take(events)
+    }
+
+    fn piece(&mut self, piece: Piece<'_>, events: &mut Vec<Event>) {
+        let (Piece::Text(text) | Piece::Control(text)) = piece;
+        self.raw.push_str(text);
+        match &mut self.parser {
+            Some(parser) => events.extend(parser.push_piece(piece)),
+            None => events.push(Event::Text(text.to_owned())),
+        }
     }
 
     /// No more tokens are wanted: a stop text came, or the text cannot be read any more.
@@ -51,10 +69,13 @@ impl Output {
     pub(super) fn finish(&mut self) -> Result<Delta, ParseError> {
         let mut delta = Delta::default();
         // Behind a stop text nothing counts, a half call included.
-        if let Some(parser) = self.parser.take()
-            && !self.stops.found
-        {
-            let events = parser.finish()?;
+        if !self.stops.found {
+            let mut events = Vec::new();
+            let rest = self.characters.finish();
+            self.piece(Piece::Text(&rest), &mut events);
+            if let Some(parser) = self.parser.take() {
+                events.extend(parser.finish()?);
+            }
             delta = self.take(events);
         }
         let held = self.stops.finish();
@@ -150,6 +171,31 @@ mod tests {
         let mut out: String = parts.iter().map(|part| texts.push(part)).collect();
         out += &texts.finish();
         (out, texts.found)
+    }
+
+    #[test]
+    fn a_model_that_writes_the_letters_of_a_control_token_writes_text() {
+        let tokenizer = crate::embedded::model().unwrap().tokenizer;
+        let files = crate::embedded::files();
+        let json: serde_json::Value = serde_json::from_slice(&files.tokenizer).unwrap();
+        for added in json["added_tokens"].as_array().unwrap() {
+            let control = added["content"].as_str().unwrap();
+            assert!(tokenizer.control(control).is_some(), "{control}");
+            let prose = format!("é {control}call:nobody{{}}{control}");
+            let mut output = Output::new(Some(Arc::default()), Vec::new());
+            for token in tokenizer.encode(&[Piece::Text(&prose)]).unwrap() {
+                output.push(token, &tokenizer);
+            }
+            output.finish().unwrap();
+            assert_eq!(output.content, prose);
+        }
+        // The token itself is one.
+        let mut output = Output::new(Some(Arc::default()), Vec::new());
+        output.push(
+            tokenizer.control("<end_function_call>").unwrap(),
+            &tokenizer,
+        );
+        assert!(output.error().is_some());
     }
 
     #[test]
