@@ -39,6 +39,10 @@ pub(crate) struct Serve {
     /// Most tokens of one answer
     #[arg(long, value_name = "N", default_value_t = 1024, env = "CALLSPAN_MAX_TOKENS", value_parser = at_least_one)]
     pub(crate) max_tokens: usize,
+    /// `MiB` of memory for what was computed of earlier requests, so that a prompt that begins like one of them need only
+    /// compute its end; 0 keeps nothing
+    #[arg(long, value_name = "N", default_value_t = 256, env = "CALLSPAN_PREFIX_CACHE_MIB", value_parser = mib)]
+    pub(crate) prefix_cache_mib: usize,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,6 +65,14 @@ pub(crate) enum Command {
         #[arg(long)]
         batch: bool,
     },
+}
+
+fn mib(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n <= 1 << 20 => Ok(n),
+        Ok(_) => Err("give at most 1048576".to_owned()),
+        Err(_) => Err("give a whole number of MiB, 0 to keep nothing".to_owned()),
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -61,10 +61,14 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("cannot start: {error}"), ""))?;
     let served = runtime.block_on(async {
         let name = model.name.clone();
-        let service = Inference::start(Arc::new(model), args.queue, threads, args.max_tokens)
-            .map_err(|error| {
-                Failure::new(format!("cannot start the model's thread: {error}"), "")
-            })?;
+        let service = Inference::start(
+            Arc::new(model),
+            args.queue,
+            threads,
+            args.max_tokens,
+            args.prefix_cache_mib << 20,
+        )
+        .map_err(|error| Failure::new(format!("cannot start the model's thread: {error}"), ""))?;
         let listener = Listener::bind(&socket).map_err(|error| {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;

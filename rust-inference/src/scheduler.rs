@@ -7,6 +7,7 @@ mod decode;
 mod job;
 mod lane;
 mod logprob;
+mod prefix;
 mod queue;
 
 use std::{
@@ -20,7 +21,11 @@ use std::{
 };
 
 pub use self::job::{Event, Finish, Job, Levers, Logprob, Stats};
-use self::{decode::Decoder, queue::Queue};
+use self::{
+    decode::Decoder,
+    prefix::{Held, PrefixCache},
+    queue::Queue,
+};
 use crate::model::Model;
 
 /// What a request is taken to last before one was measured: who is refused then shall not come back at once.
@@ -39,6 +44,7 @@ pub struct Scheduler {
     queue: Arc<Queue<(Job, Instant)>>,
     /// Microseconds that a request lately took, smoothed.
     pace: Arc<AtomicU64>,
+    held: Arc<Held>,
 }
 
 /// A request's place. Dropped while the request waits, it is free for another.
@@ -46,16 +52,21 @@ pub struct Scheduler {
 pub struct Place(#[expect(dead_code, reason = "held to be dropped")] queue::Place<(Job, Instant)>);
 
 impl Scheduler {
-    /// At most `queue` requests wait.
-    pub fn start(model: Arc<Model>, queue: usize) -> std::io::Result<Self> {
+    /// At most `queue` requests wait. Of what was computed at most `prefix_bytes` are kept for requests that begin alike.
+    pub fn start(model: Arc<Model>, queue: usize, prefix_bytes: usize) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::<(Job, Instant)>::new(queue));
         let pace = Arc::new(AtomicU64::new(0));
-        let (jobs, measured) = (queue.clone(), pace.clone());
+        let held = Arc::new(Held::default());
+        let (jobs, measured, reported) = (queue.clone(), pace.clone(), held.clone());
+        let mut prefixes = PrefixCache::new(prefix_bytes);
         thread::Builder::new().name("model".into()).spawn(move || {
             while let Some((mut job, since)) = jobs.take() {
-                let decoder = || Decoder::new(&model, &mut job, since.elapsed()).run();
-                // A fault of one request must not cost the others the model: this one's events end without a last.
-                let Ok((finish, stats)) = catch_unwind(AssertUnwindSafe(decoder)) else {
+                let work = || Decoder::new(&model, &mut job, &mut prefixes, since.elapsed()).run();
+                // A fault of one request must not cost the others the model: this one's events end without a last, and
+                // what was kept of it was whole.
+                let done = catch_unwind(AssertUnwindSafe(work));
+                prefixes.report(&reported);
+                let Ok((finish, stats)) = done else {
                     continue;
                 };
                 let took = (stats.prefill + stats.decode).as_micros() as u64;
@@ -70,7 +81,7 @@ impl Scheduler {
                 let _ = job.events.send(Event::Finished(finish, stats));
             }
         })?;
-        Ok(Self { queue, pace })
+        Ok(Self { queue, pace, held })
     }
 
     pub fn submit(&self, job: Job) -> Result<Place, Full> {
@@ -88,6 +99,15 @@ impl Scheduler {
             measured => Duration::from_micros(measured),
         };
         pace * (self.waiting() + self.running()) as u32
+    }
+
+    /// Bytes and number of the beginnings that are kept.
+    pub fn prefixes(&self) -> (usize, usize) {
+        let Held { bytes, entries } = &*self.held;
+        (
+            bytes.load(Ordering::Relaxed),
+            entries.load(Ordering::Relaxed),
+        )
     }
 
     pub fn running(&self) -> usize {
@@ -113,7 +133,7 @@ mod tests {
     fn a_request_that_panics_costs_no_other_the_model() {
         let model = Arc::new(crate::embedded::model().unwrap());
         let beyond = model.config.vocab_size as u32;
-        let scheduler = Scheduler::start(model, 2).unwrap();
+        let scheduler = Scheduler::start(model, 2, 1 << 20).unwrap();
         let submit = |token| {
             let (events, received) = mpsc::unbounded_channel();
             let job = Job {

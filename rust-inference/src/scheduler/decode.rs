@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Event, Finish, Job, Logprob, Stats, lane::Lane};
+use super::{Event, Finish, Job, Logprob, Stats, lane::Lane, prefix::PrefixCache};
 use crate::{
     constrain::{Candidates, Next},
     model::Model,
@@ -16,6 +16,8 @@ pub(super) struct Decoder<'a> {
     model: &'a Model,
     job: &'a mut Job,
     lane: Lane<'a>,
+    /// Where the beginnings of other requests are, and this one's shall be; nothing if that is switched off.
+    prefixes: Option<&'a mut PrefixCache>,
     sampler: Sampler,
     /// How many more tokens may be written.
     left: usize,
@@ -24,31 +26,67 @@ pub(super) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(model: &'a Model, job: &'a mut Job, queued: Duration) -> Self {
+    pub(super) fn new(
+        model: &'a Model,
+        job: &'a mut Job,
+        prefixes: &'a mut PrefixCache,
+        queued: Duration,
+    ) -> Self {
         let room = model.config.context.saturating_sub(job.prompt.len());
+        let started = Instant::now();
+        let mut prefixes = job.levers.prefix.then_some(prefixes);
+        let known = (prefixes.as_mut()).and_then(|prefixes| prefixes.longest(&job.prompt));
+        let lane = Lane::new(model, std::mem::take(&mut job.prompt), known);
+        let stats = Stats {
+            queued,
+            cached: lane.seen(),
+            ..Stats::default()
+        };
         Self {
             model,
-            lane: Lane::new(model, std::mem::take(&mut job.prompt)),
+            lane,
+            prefixes,
             sampler: Sampler::new(job.sampling),
             left: job.max_tokens.min(room),
             job,
-            started: Instant::now(),
-            stats: Stats {
-                queued,
-                ..Stats::default()
-            },
+            started,
+            stats,
         }
     }
 
     pub(super) fn run(mut self) -> (Finish, Stats) {
-        let finish = loop {
-            if let Err(finish) = self.step() {
-                break finish;
-            }
-        };
+        let finish = self.write_all();
+        if let Some(prefixes) = self.prefixes {
+            let (tokens, frozen) = self.lane.freeze();
+            prefixes.keep(tokens, frozen);
+        }
         self.stats.decode = (self.started.elapsed()).saturating_sub(self.stats.prefill);
         self.stats.forward_passes = self.lane.passes;
         (finish, self.stats)
+    }
+
+    fn write_all(&mut self) -> Finish {
+        if let Err(finish) = self.share() {
+            return finish;
+        }
+        loop {
+            if let Err(finish) = self.step() {
+                return finish;
+            }
+        }
+    }
+
+    /// Keeps what this prompt has in common with others by itself and at once, whatever becomes of this request.
+    fn share(&mut self) -> Result<(), Finish> {
+        let job = &*self.job;
+        if let Some(prefixes) = &mut self.prefixes
+            && self.lane.seen() < job.shared
+        {
+            self.lane.run_to(job.shared, || job.gone())?;
+            let (tokens, frozen) = self.lane.freeze();
+            prefixes.keep(tokens, frozen);
+        }
+        Ok(())
     }
 
     /// Writes what comes next, if it is not the end.
@@ -123,8 +161,7 @@ impl<'a> Decoder<'a> {
     /// Lets the model see all that is written so far.
     fn see(&mut self) -> Result<(), Finish> {
         let job = &*self.job;
-        self.lane
-            .run(|| job.cancelled.is_cancelled() || job.events.is_closed())?;
+        self.lane.run(|| job.gone())?;
         if self.stats.prefill.is_zero() {
             self.stats.prefill = self.started.elapsed();
         }

@@ -27,6 +27,13 @@ pub struct Job {
     pub events: mpsc::UnboundedSender<Event>,
 }
 
+impl Job {
+    /// Nobody wants it any more.
+    pub(super) fn gone(&self) -> bool {
+        self.cancelled.is_cancelled() || self.events.is_closed()
+    }
+}
+
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")

@@ -1,7 +1,7 @@
 //! One sequence on its way through the model: what is written, and what of it the model has seen.
 
 use super::Finish;
-use crate::model::{KvCache, Model};
+use crate::model::{Frozen, KvCache, Model};
 
 /// Tokens that go through the model between two looks at whether the request still stands.
 const CHUNK: usize = 128;
@@ -18,11 +18,16 @@ pub(super) struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    pub(super) fn new(model: &'a Model, prompt: Vec<u32>) -> Self {
+    /// `known`: what was computed of the prompt's beginning before, and how much of it is to be used.
+    pub(super) fn new(model: &'a Model, prompt: Vec<u32>, known: Option<(Frozen, usize)>) -> Self {
+        let cache = match known {
+            Some((frozen, len)) => KvCache::resume(&model.config, &frozen, len),
+            None => KvCache::new(&model.config),
+        };
         Self {
             model,
             tokens: prompt,
-            cache: KvCache::new(&model.config),
+            cache,
             hidden: Vec::new(),
             passes: 0,
         }
@@ -32,9 +37,25 @@ impl<'a> Lane<'a> {
         self.tokens.push(token);
     }
 
+    /// How many tokens the model has seen.
+    pub(super) fn seen(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// What the model has seen, and the KV of it, for other sequences.
+    pub(super) fn freeze(&mut self) -> (&[u32], Frozen) {
+        let seen = self.tokens.get(..self.cache.len()).unwrap_or_default();
+        (seen, self.cache.freeze())
+    }
+
     /// Lets the model see all tokens. `gone`: nobody wants them any more.
     pub(super) fn run(&mut self, gone: impl Fn() -> bool) -> Result<(), Finish> {
-        let unseen = self.tokens.get(self.cache.len()..).unwrap_or_default();
+        self.run_to(self.tokens.len(), gone)
+    }
+
+    /// Lets the model see the first `end` tokens.
+    pub(super) fn run_to(&mut self, end: usize, gone: impl Fn() -> bool) -> Result<(), Finish> {
+        let unseen = self.tokens.get(self.cache.len()..end).unwrap_or_default();
         for chunk in unseen.chunks(CHUNK) {
             if gone() {
                 return Err(Finish::Cancelled);

@@ -37,14 +37,16 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// `queue` requests may wait; an answer has at most `max_tokens` tokens.
+    /// `queue` requests may wait; an answer has at most `max_tokens` tokens; `prefix_bytes` of what was computed are kept
+    /// for requests that begin alike.
     pub fn start(
         model: Arc<Model>,
         queue: usize,
         threads: usize,
         max_tokens: usize,
+        prefix_bytes: usize,
     ) -> std::io::Result<Self> {
-        let scheduler = Scheduler::start(model.clone(), queue)?;
+        let scheduler = Scheduler::start(model.clone(), queue, prefix_bytes)?;
         Ok(Self {
             model,
             scheduler,
@@ -86,6 +88,7 @@ impl Service for Inference {
 
     fn health(&self) -> HealthReport {
         let config = &self.model.config;
+        let (prefix_bytes, prefix_entries) = self.scheduler.prefixes();
         let details = [
             ("model", self.model.name.clone()),
             ("architecture", "Gemma3ForCausalLM".to_owned()),
@@ -97,6 +100,8 @@ impl Service for Inference {
             ("queue", self.queue.to_string()),
             ("waiting", self.scheduler.waiting().to_string()),
             ("running", self.scheduler.running().to_string()),
+            ("prefix_cache_bytes", prefix_bytes.to_string()),
+            ("prefix_cache_entries", prefix_entries.to_string()),
         ];
         HealthReport {
             status: "SERVING".to_owned(),

@@ -8,4 +8,5 @@
 )]
 
 mod levers;
+mod prefix;
 mod script;
