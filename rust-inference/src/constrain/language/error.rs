@@ -1,14 +1,24 @@
 //! Why a language cannot be had.
 
-/// What is asked for is beyond what can be held to in bounded time and memory, or not regular.
+/// What is asked for cannot be held to in bounded time and memory, or by looking at one byte after the other.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LanguageError {
     #[error(
         "minLength and maxLength need too many lengths of this pattern: give the pattern its own bounds, or smaller ones here"
     )]
     Lengths,
-    #[error(
-        "together the patterns and formats make too large an automaton: use fewer or simpler ones"
-    )]
+    #[error("it makes too large an automaton: use fewer or simpler constraints")]
     TooLarge,
+    #[error("{0} is no number: write it as JSON does")]
+    Number(String),
+    #[error("multipleOf has to be greater than 0")]
+    NoDivisor,
+    #[error(
+        "multipleOf is too large: of all divisors together, without their decimal point, the least common multiple may be {0} at most"
+    )]
+    Divisor(u64),
+    #[error(
+        "only numbers with more digits than are ever written lie within the bounds: use bounds that are nearer to 0 or farther from each other"
+    )]
+    OutOfReach,
 }

@@ -10,6 +10,8 @@ mod draft;
 mod error;
 mod literals;
 mod loose;
+mod minimal;
+mod number;
 mod reverse;
 mod table;
 #[cfg(test)]
@@ -19,6 +21,7 @@ mod text;
 use std::sync::Arc;
 
 pub use error::LanguageError;
+pub use number::{NumberSpec, integer, number};
 pub use text::{TextSpec, text};
 
 use count::Bounds;

@@ -1,5 +1,8 @@
 //! Languages against brute force.
 
+mod numbers;
+mod speed;
+
 use std::collections::{HashMap, VecDeque};
 
 use proptest::prelude::*;

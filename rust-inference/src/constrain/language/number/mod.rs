@@ -1,0 +1,239 @@
+//! Languages of integers and numbers.
+//!
+//! They are written without exponents and without `-0`. What no bound limits is limited in length: an integer to
+//! 18 digits, a number to 15 digits, which is what a double keeps, of which at most 12 are after the point. A value that is
+//! written in this way and lies within the bounds can be written, whatever its bounds are.
+
+mod bound;
+mod decimal;
+mod digits;
+
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Number;
+
+use super::{Language, error::LanguageError, table::Table};
+use bound::{Bound, Range};
+use decimal::Decimal;
+use digits::{Digits, Divisor, Limits};
+
+/// Digits that an integer has before it counts as unlimited.
+const INTEGER_DIGITS: u16 = 18;
+/// Digits that every double keeps.
+const DOUBLE_DIGITS: u16 = 15;
+const PLACES: u16 = 12;
+/// A bound with more digits before the point is out of reach.
+const MOST_DIGITS: u16 = 64;
+const LARGEST_DIVISOR: u64 = 10_000;
+/// With a larger divisor characters are counted instead of nodes multiplied.
+const SMALL_DIVISOR: u64 = 200;
+const MOST_NODES: usize = 120_000;
+
+/// What a number has to satisfy, all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NumberSpec {
+    pub minimum: Option<Number>,
+    pub maximum: Option<Number>,
+    pub exclusive_minimum: Option<Number>,
+    pub exclusive_maximum: Option<Number>,
+    pub multiple_of: Vec<Number>,
+}
+
+impl NumberSpec {
+    /// The values that a format of `OpenAPI` stands for; nothing for a format that is not of numbers.
+    pub fn of_format(name: &str) -> Option<Self> {
+        let (minimum, maximum) = match name {
+            "int8" => (Some(i8::MIN.into()), Some(i8::MAX.into())),
+            "int16" => (Some(i16::MIN.into()), Some(i16::MAX.into())),
+            "int32" => (Some(i32::MIN.into()), Some(i32::MAX.into())),
+            "int64" => (Some(i64::MIN.into()), Some(i64::MAX.into())),
+            "uint8" => (Some(0.into()), Some(u8::MAX.into())),
+            "uint16" => (Some(0.into()), Some(u16::MAX.into())),
+            "uint32" => (Some(0.into()), Some(u32::MAX.into())),
+            "uint64" => (Some(0.into()), Some(u64::MAX.into())),
+            "float" | "double" => (None, None),
+            _ => return None,
+        };
+        Some(Self {
+            minimum,
+            maximum,
+            ..Self::default()
+        })
+    }
+
+    /// What satisfies both.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        let tighter = |mine: &mut Option<Number>, other: Option<Number>, high: bool| {
+            let value = |number: &Number| Decimal::parse(&number.to_string());
+            if let Some(other) = other
+                && (mine.as_ref()).is_none_or(|mine| (value(mine) > value(&other)) == high)
+            {
+                *mine = Some(other);
+            }
+        };
+        tighter(&mut self.minimum, other.minimum, false);
+        tighter(&mut self.maximum, other.maximum, true);
+        tighter(&mut self.exclusive_minimum, other.exclusive_minimum, false);
+        tighter(&mut self.exclusive_maximum, other.exclusive_maximum, true);
+        self.multiple_of.extend(other.multiple_of);
+        self
+    }
+
+    fn range(&self) -> Result<Range, LanguageError> {
+        let bounds = |closed: &Option<Number>, open: &Option<Number>| {
+            let bound = |number: &Number, inclusive| {
+                let value = decimal(number)?.rounded_to_double();
+                Ok(Bound { value, inclusive })
+            };
+            let closed = closed
+                .as_ref()
+                .map(|number| bound(number, true))
+                .transpose()?;
+            let open = open
+                .as_ref()
+                .map(|number| bound(number, false))
+                .transpose()?;
+            Ok::<_, LanguageError>((closed, open))
+        };
+        let (closed, open) = bounds(&self.minimum, &self.exclusive_minimum)?;
+        let low = match (closed, open) {
+            (Some(closed), Some(open)) if closed.value > open.value => Some(closed),
+            (closed, open) => open.or(closed),
+        };
+        let (closed, open) = bounds(&self.maximum, &self.exclusive_maximum)?;
+        let high = match (closed, open) {
+            (Some(closed), Some(open)) if closed.value < open.value => Some(closed),
+            (closed, open) => open.or(closed),
+        };
+        Ok(Range { low, high })
+    }
+
+    /// One divisor for all.
+    fn divisor(&self) -> Result<Option<Divisor>, LanguageError> {
+        let steps: Vec<Decimal> = self
+            .multiple_of
+            .iter()
+            .map(decimal)
+            .collect::<Result<_, _>>()?;
+        if steps.iter().any(|step| step.is_zero() || step.negative) {
+            return Err(LanguageError::NoDivisor);
+        }
+        let Some(places) = steps.iter().map(Decimal::places).max() else {
+            return Ok(None);
+        };
+        let of = (steps.iter()).try_fold(1, |all, step| {
+            let step = step.scaled(places)?;
+            (all / divisor_of_both(all, step)).checked_mul(step)
+        });
+        match of.filter(|&of| of <= LARGEST_DIVISOR) {
+            Some(of) => Ok(Some(Divisor { of, places })),
+            None => Err(LanguageError::Divisor(LARGEST_DIVISOR)),
+        }
+    }
+}
+
+/// The integers that satisfy `spec`.
+pub fn integer(spec: &NumberSpec) -> Result<Language, LanguageError> {
+    static FREE: OnceLock<Option<Language>> = OnceLock::new();
+    language(spec, true, &FREE)
+}
+
+/// The numbers that satisfy `spec`, integers among them.
+pub fn number(spec: &NumberSpec) -> Result<Language, LanguageError> {
+    static FREE: OnceLock<Option<Language>> = OnceLock::new();
+    language(spec, false, &FREE)
+}
+
+fn language(
+    spec: &NumberSpec,
+    whole: bool,
+    free: &OnceLock<Option<Language>>,
+) -> Result<Language, LanguageError> {
+    if *spec == NumberSpec::default() {
+        let made = free.get_or_init(|| made(spec, whole).ok());
+        return made.clone().ok_or(LanguageError::TooLarge);
+    }
+    made(spec, whole)
+}
+
+fn made(spec: &NumberSpec, whole: bool) -> Result<Language, LanguageError> {
+    let range = spec.range()?;
+    let divisor = spec.divisor()?;
+    let limits = limits(&range, divisor, whole);
+    let wide = Limits {
+        whole: None,
+        places: whole.then_some(0),
+        together: None,
+    };
+    let draft = |limits| {
+        let digits = Digits {
+            range: range.clone(),
+            divisor,
+            limits,
+        };
+        digits.draft(MOST_NODES)
+    };
+    let table = Table::of_draft(draft(limits).ok_or(LanguageError::TooLarge)?.minimal());
+    // Where the limits leave nothing there must not be anything without them either.
+    if table.is_empty()
+        && !range.is_empty()
+        && draft(wide).is_none_or(|draft| draft.accept.contains(&true))
+    {
+        return Err(LanguageError::OutOfReach);
+    }
+    let language = Language::of_table(Arc::new(table));
+    if limits.whole.is_some() {
+        return Ok(language);
+    }
+    let short = language.clone().bounded(0, Some(DOUBLE_DIGITS.into()))?;
+    if short.is_empty() && !language.is_empty() {
+        return Err(LanguageError::OutOfReach);
+    }
+    Ok(short)
+}
+
+fn limits(range: &Range, divisor: Option<Divisor>, integer: bool) -> Limits {
+    let places = if integer { 0 } else { PLACES };
+    if let Some(divisor) = divisor.filter(|divisor| divisor.of > SMALL_DIVISOR) {
+        return Limits {
+            whole: None,
+            places: Some(places.min(u16::try_from(divisor.places).unwrap_or(PLACES))),
+            together: None,
+        };
+    }
+    let mut whole = if integer && divisor.is_none() {
+        INTEGER_DIGITS
+    } else {
+        DOUBLE_DIGITS
+    };
+    // Who divides by a fraction does it in doubles.
+    if divisor.is_none_or(|divisor| divisor.places == 0) {
+        let digits = |bound: &Bound| u16::try_from(bound.value.whole()).unwrap_or(u16::MAX);
+        for side in [range.side(false), range.side(true)].into_iter().flatten() {
+            // One more than the nearest value has: it may be that nothing of its own length lies within.
+            let near = side.low.as_ref().map_or(0, digits);
+            let far = side.high.as_ref().map_or(0, digits);
+            whole = (whole.max(near.saturating_add(1).min(MOST_DIGITS)))
+                .max(if far > MOST_DIGITS { 0 } else { far });
+        }
+    }
+    Limits {
+        whole: Some(whole),
+        places: Some(places),
+        together: Some(DOUBLE_DIGITS),
+    }
+}
+
+fn decimal(number: &Number) -> Result<Decimal, LanguageError> {
+    let text = number.to_string();
+    Decimal::parse(&text).ok_or(LanguageError::Number(text))
+}
+
+fn divisor_of_both(one: u64, other: u64) -> u64 {
+    if other == 0 {
+        one
+    } else {
+        divisor_of_both(other, one % other)
+    }
+}
