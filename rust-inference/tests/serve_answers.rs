@@ -113,6 +113,53 @@ fn a_seed_repeats_and_greedy_needs_none() {
     );
 }
 
+#[test]
+fn how_probable_the_tokens_were_is_told_of_as_many_as_were_asked_for() {
+    let server = Server::start(&[]);
+    let ask = |top: u32| {
+        let done = server.generate(
+            &json!({"chat": chat("Hello, who are you?"), "max_tokens": 8, "logprobs": top}),
+        )["done"]
+            .clone();
+        assert_eq!(done["usage"]["completion_tokens"], 8, "{done}");
+        done
+    };
+    let done = ask(3);
+    let tokens = done["logprobs"].as_array().unwrap();
+    assert_eq!(tokens.len(), 8);
+    for token in tokens {
+        let top = token["top"].as_array().unwrap();
+        assert_eq!(top.len(), 3);
+        // Greedy: the most probable token was written.
+        assert_eq!(
+            (&top[0]["id"], &top[0]["token"], &top[0]["logprob"]),
+            (&token["id"], &token["token"], &token["logprob"])
+        );
+        let sum: f64 = top
+            .iter()
+            .map(|t| t["logprob"].as_f64().unwrap_or(0.0).exp())
+            .sum();
+        assert!(sum > 0.0 && sum < 1.0001, "{token}");
+    }
+    let text: String = tokens
+        .iter()
+        .map(|t| t["token"].as_str().unwrap())
+        .collect();
+    assert_eq!(text, done["content"].as_str().unwrap());
+    let none = ask(0);
+    assert_eq!(none["content"], done["content"]);
+    assert_eq!(none["logprobs"].as_array().unwrap().len(), 8);
+    assert!(none["logprobs"][0].get("top").is_none(), "{none}");
+    let answer = server.generate(&json!({"prompt": "x", "logprobs": 21}));
+    assert!(
+        answer["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("0 to 20"),
+        "{answer}"
+    );
+}
+
 /// The built-in model writes `"km"` for this sentence; a tool that takes no such unit must not be called with it.
 #[test]
 fn a_call_that_breaks_its_schema_does_not_leave() {

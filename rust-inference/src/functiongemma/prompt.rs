@@ -14,6 +14,8 @@ pub enum OwnedPiece {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prompt {
     pieces: Vec<OwnedPiece>,
+    /// Of the pieces, those up to the end of the developer's turn.
+    shared: usize,
     /// What was repaired or will surprise.
     pub warnings: Vec<String>,
 }
@@ -47,6 +49,12 @@ impl Prompt {
         });
         pieces.collect()
     }
+
+    /// How many of the pieces are the developer's turn, which is the same question after question. They end with a
+    /// control token, so that their tokens are those of the whole prompt.
+    pub fn shared(&self) -> usize {
+        self.shared
+    }
 }
 
 /// Builds a [`Prompt`].
@@ -63,6 +71,11 @@ impl Writer {
 
     pub(super) fn control(&mut self, token: &'static str) {
         self.0.pieces.push(OwnedPiece::Control(token));
+    }
+
+    /// What has been written is the developer's turn.
+    pub(super) fn shared(&mut self) {
+        self.0.shared = self.0.pieces.len();
     }
 
     /// A text between its delimiters.

@@ -137,7 +137,9 @@ fn developer<'a>(
     for tool in &conversation.tools {
         declaration::write(out, tool)?;
     }
-    end_turn(out, &mut false);
+    out.control(control::END_TURN);
+    out.shared();
+    out.text("\n");
     Ok(rest)
 }
 

@@ -5,11 +5,13 @@ use ipc::{
     proto::{Generate, Sampling},
 };
 
-use crate::sampling::SamplingParams;
+use crate::{sampling::SamplingParams, scheduler::Levers};
 
 /// Stop texts of one request, and the bytes of each.
 const MAX_STOPS: usize = 16;
 const MAX_STOP_BYTES: usize = 1024;
+/// Tokens of which each token's place tells the log probability.
+const MAX_LOGPROBS: u32 = 20;
 
 pub(super) fn check_model(asked: &str, served: &str) -> Result<(), Status> {
     if asked.is_empty() || asked == served {
@@ -37,13 +39,27 @@ pub(super) fn sampling(asked: Option<&Sampling>) -> Result<SamplingParams, Statu
     if !(0.0..=1.0).contains(&asked.top_p) {
         return refuse("top_p", asked.top_p, "0 to 1 (0 and 1: all tokens)");
     }
+    if !(0.0..=1.0).contains(&asked.min_p) {
+        return refuse("min_p", asked.min_p, "0 to 1 (0: all tokens)");
+    }
     Ok(SamplingParams {
         temperature: asked.temperature,
         top_k: asked.top_k as usize,
         top_p: asked.top_p,
-        min_p: 0.0,
+        min_p: asked.min_p,
         seed: asked.seed,
     })
+}
+
+/// Of how many of the most probable tokens the log probability is to be told.
+pub(super) fn logprobs(asked: Option<u32>) -> Result<Option<usize>, Status> {
+    match asked {
+        Some(asked) if asked > MAX_LOGPROBS => {
+            Err(Status::invalid_argument(format!("logprobs is {asked}"))
+                .with_hint(format!("give a number from 0 to {MAX_LOGPROBS}")))
+        }
+        asked => Ok(asked.map(|asked| asked as usize)),
+    }
 }
 
 pub(super) fn check_stops(generate: &Generate) -> Result<(), Status> {
@@ -79,6 +95,34 @@ pub(super) fn room(prompt: usize, context: usize) -> Result<usize, Status> {
     .with_hint("shorten the conversation or offer fewer tools"))
 }
 
+/// What the engine is to do to be faster: all, but what a request switches off.
+pub(super) fn levers(without: &[String]) -> Result<Levers, Status> {
+    let mut levers = Levers::default();
+    for word in without {
+        let lever = match word.as_str() {
+            "forced" => &mut levers.forced,
+            "rows" => &mut levers.rows,
+            "speculation" => &mut levers.speculation,
+            "prefix" => &mut levers.prefix,
+            other => {
+                return Err(unknown(
+                    "without",
+                    other,
+                    "forced, rows, speculation, prefix",
+                ));
+            }
+        };
+        *lever = false;
+    }
+    Ok(levers)
+}
+
+/// A word that has no meaning, with those that have one.
+pub(super) fn unknown(field: &str, word: &str, known: &str) -> Status {
+    Status::invalid_argument(format!("{field} is {word:?}"))
+        .with_hint(format!("possible are: {known}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,9 +151,18 @@ mod tests {
                 },
                 "top_p",
             ),
+            (
+                Sampling {
+                    min_p: f32::NAN,
+                    ..Sampling::default()
+                },
+                "min_p",
+            ),
         ] {
             assert!(sampling(Some(&asked)).unwrap_err().message.contains(name));
         }
+        assert!(logprobs(Some(21)).unwrap_err().hint.contains("0 to 20"));
+        assert_eq!(logprobs(Some(20)).unwrap(), Some(20));
         assert_eq!(sampling(None).unwrap(), SamplingParams::default());
     }
 
@@ -126,5 +179,20 @@ mod tests {
         assert!(check_model("", "a").is_ok() && check_model("a", "a").is_ok());
         let status = check_model("b", "a").unwrap_err();
         assert!(status.message.contains("\"b\"") && status.hint.contains("\"a\""));
+    }
+
+    #[test]
+    fn what_is_switched_off_is_named() {
+        let all = Levers::default();
+        assert_eq!(levers(&[]).unwrap(), all);
+        let expected = Levers {
+            rows: false,
+            prefix: false,
+            ..all
+        };
+        let words = ["rows".to_owned(), "prefix".to_owned()];
+        assert_eq!(levers(&words).unwrap(), expected);
+        let status = levers(&["magic".to_owned()]).unwrap_err();
+        assert!(status.message.contains("\"magic\"") && status.hint.contains("speculation"));
     }
 }

@@ -3,6 +3,9 @@
 mod generate;
 mod limits;
 mod output;
+mod prepare;
+mod report;
+mod stops;
 
 use std::sync::Arc;
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use ipc::proto::{Delta, ToolCall};
+use ipc::proto::{Delta, ToolCall, ToolCallDelta};
 
+use super::stops::StopTexts;
 use crate::{
     functiongemma::{Event, ParseError, Parser, Toolbox},
     tokenizer::{Piece, Tokenizer, Utf8Stream},
@@ -19,17 +20,25 @@ pub(super) struct Output {
     pub(super) raw: String,
     pub(super) content: String,
     pub(super) calls: Vec<ToolCall>,
+    /// Of the next call fragments were told already.
+    told: bool,
 }
 
 impl Output {
-    pub(super) fn new(toolbox: Option<Arc<Toolbox>>, stops: Vec<String>) -> Self {
+    /// The texts `stops` end it. A call is told piece by piece where it `streams`, else when it is whole and checked.
+    pub(super) fn new(toolbox: Option<Arc<Toolbox>>, stops: Vec<String>, streams: bool) -> Self {
+        let parser = |toolbox| {
+            let parser = Parser::new(toolbox);
+            if streams { parser.streaming() } else { parser }
+        };
         Self {
-            parser: toolbox.map(Parser::new),
+            parser: toolbox.map(parser),
             stops: StopTexts::new(stops),
             characters: Utf8Stream::default(),
             raw: String::new(),
             content: String::new(),
             calls: Vec::new(),
+            told: false,
         }
     }
 
@@ -93,85 +102,63 @@ impl Output {
                     self.content.push_str(&text);
                     delta.text.push_str(&text);
                 }
-                Event::Call { name, arguments } if !self.stops.found => {
-                    let id = format!("call_{}", self.calls.len());
-                    let arguments = serde_json::Value::Object(arguments).to_string();
-                    let call = ToolCall {
-                        id,
+                // Behind a stop text there are no calls.
+                _ if self.stops.found => {}
+                Event::Name(name) => {
+                    self.told = true;
+                    delta.call_deltas.push(ToolCallDelta {
+                        id: self.next_id(),
                         name,
+                        ..self.fragment()
+                    });
+                }
+                Event::Arguments(arguments) => match delta.call_deltas.last_mut() {
+                    Some(last) if last.index == self.fragment().index => {
+                        last.arguments.push_str(&arguments);
+                    }
+                    _ => delta.call_deltas.push(ToolCallDelta {
                         arguments,
+                        ..self.fragment()
+                    }),
+                },
+                Event::Call { name, arguments } => {
+                    let call = ToolCall {
+                        id: self.next_id(),
+                        name,
+                        arguments: serde_json::Value::Object(arguments).to_string(),
                     };
+                    if !std::mem::take(&mut self.told) {
+                        delta.call_deltas.push(ToolCallDelta {
+                            id: call.id.clone(),
+                            name: call.name.clone(),
+                            arguments: call.arguments.clone(),
+                            ..self.fragment()
+                        });
+                    }
                     self.calls.push(call.clone());
                     delta.tool_calls.push(call);
                 }
-                Event::Call { .. } | Event::Name(_) | Event::Arguments(_) => {}
             }
         }
         delta
     }
-}
 
-/// Looks for stop texts in running text. What may be the beginning of one is held back.
-struct StopTexts {
-    stops: Vec<String>,
-    held: String,
-    found: bool,
-}
-
-impl StopTexts {
-    fn new(stops: Vec<String>) -> Self {
-        Self {
-            stops,
-            held: String::new(),
-            found: false,
+    /// Of the call that is being written, or comes next.
+    fn fragment(&self) -> ToolCallDelta {
+        ToolCallDelta {
+            index: self.calls.len() as u32,
+            ..ToolCallDelta::default()
         }
     }
 
-    fn push(&mut self, text: &str) -> String {
-        if self.found {
-            return String::new();
-        }
-        self.held.push_str(text);
-        // The one that ends first, as if the text had come letter by letter: portions must not matter.
-        let first = self
-            .stops
-            .iter()
-            .filter_map(|stop| self.held.find(stop).map(|at| (at + stop.len(), at)))
-            .min();
-        if let Some((_, at)) = first {
-            self.found = true;
-            self.held.truncate(at);
-            return std::mem::take(&mut self.held);
-        }
-        let kept = self
-            .held
-            .char_indices()
-            .map(|(at, _)| at)
-            .find(|at| {
-                let tail = self.held.get(*at..).unwrap_or_default();
-                self.stops.iter().any(|stop| stop.starts_with(tail))
-            })
-            .unwrap_or(self.held.len());
-        let tail = self.held.split_off(kept);
-        std::mem::replace(&mut self.held, tail)
-    }
-
-    fn finish(&mut self) -> String {
-        std::mem::take(&mut self.held)
+    fn next_id(&self) -> String {
+        format!("call_{}", self.calls.len())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn run(stops: &[&str], parts: &[&str]) -> (String, bool) {
-        let mut texts = StopTexts::new(stops.iter().map(|s| (*s).to_owned()).collect());
-        let mut out: String = parts.iter().map(|part| texts.push(part)).collect();
-        out += &texts.finish();
-        (out, texts.found)
-    }
 
     #[test]
     fn a_model_that_writes_the_letters_of_a_control_token_writes_text() {
@@ -182,7 +169,7 @@ mod tests {
             let control = added["content"].as_str().unwrap();
             assert!(tokenizer.control(control).is_some(), "{control}");
             let prose = format!("é {control}call:nobody{{}}{control}");
-            let mut output = Output::new(Some(Arc::default()), Vec::new());
+            let mut output = Output::new(Some(Arc::default()), Vec::new(), true);
             for token in tokenizer.encode(&[Piece::Text(&prose)]).unwrap() {
                 output.push(token, &tokenizer);
             }
@@ -190,32 +177,11 @@ mod tests {
             assert_eq!(output.content, prose);
         }
         // The token itself is one.
-        let mut output = Output::new(Some(Arc::default()), Vec::new());
+        let mut output = Output::new(Some(Arc::default()), Vec::new(), true);
         output.push(
             tokenizer.control("<end_function_call>").unwrap(),
             &tokenizer,
         );
         assert!(output.error().is_some());
-    }
-
-    #[test]
-    fn text_ends_before_the_first_stop() {
-        assert_eq!(run(&["END"], &["a E", "N", "D b"]), ("a ".to_owned(), true));
-        assert_eq!(run(&["END"], &["a E", "NE"]), ("a ENE".to_owned(), false));
-        assert_eq!(run(&["bc", "abcd"], &["ab", "cd"]), ("a".to_owned(), true));
-        assert_eq!(run(&[], &["é", ""]), ("é".to_owned(), false));
-    }
-
-    proptest! {
-        #[test]
-        fn portions_do_not_matter(text in "[abé]{0,30}", stop in "[abé]{1,4}", cut in 0usize..30) {
-            let at = text.char_indices().map(|(at, _)| at).nth(cut).unwrap_or(text.len());
-            let (head, tail) = text.split_at(at);
-            let whole = run(&[&stop], &[&text]);
-            prop_assert_eq!(&run(&[&stop], &[head, tail]), &whole);
-            let expected = text.split(&stop).next().unwrap().to_owned();
-            prop_assert_eq!(whole.1, text.contains(&stop));
-            prop_assert_eq!(whole.0, if whole.1 { expected } else { text });
-        }
     }
 }
