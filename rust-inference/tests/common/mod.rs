@@ -180,7 +180,7 @@ pub fn convert_units() -> Value {
         "required": ["value", "from_unit", "to_unit"]}})
 }
 
-/// A request that keeps the model busy for seconds: its prompt nearly fills the context.
+/// A request that keeps the model busy for seconds, each time anew: its prompt nearly fills the context.
 pub fn long() -> Value {
-    json!({"prompt": "word ".repeat(2000), "max_tokens": 1})
+    json!({"prompt": "word ".repeat(2000), "max_tokens": 1, "without": ["prefix"]})
 }
