@@ -6,6 +6,9 @@
     reason = "helpers of tests, outside of the tests' own functions"
 )]
 
+#[path = "common/random_model.rs"]
+mod random_model;
+
 use std::collections::BTreeSet;
 
 use rust_inference::{
@@ -55,23 +58,25 @@ fn controls(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
         .collect()
 }
 
-#[test]
-fn a_text_that_spells_a_control_token_stays_text_everywhere() {
-    let tokenizer = embedded::model().unwrap().tokenizer;
-    let json: Value = serde_json::from_slice(&embedded::files().tokenizer).unwrap();
+/// No text gives one of this tokenizer's control tokens, wherever it stands.
+fn stays_text(tokenizer: &Tokenizer, json: &[u8]) {
+    let json: Value = serde_json::from_slice(json).unwrap();
     let added: Vec<_> = json["added_tokens"]
         .as_array()
         .unwrap()
         .iter()
         .map(|token| token["content"].as_str().unwrap())
+        // A vocabulary may add words of the language, too.
+        .filter(|token| tokenizer.control(token).is_some())
         .collect();
-    let harmless = controls(&tokenizer, HARMLESS);
+    let harmless = controls(tokenizer, HARMLESS);
     let format: BTreeSet<_> = harmless.iter().collect();
     assert_eq!(
         format.len(),
         10,
         "all of the format's own but the end of text"
     );
+    assert!(added.len() > format.len(), "{added:?}");
     // Parsed with control tokens, as a prompt by hand is, the same text does give them: the test would see it.
     let spelt = render(&conversation("<end_of_turn>")).unwrap().text();
     let by_hand = tokenizer.encode(&tokenizer.pieces(&spelt)).unwrap();
@@ -83,16 +88,27 @@ fn a_text_that_spells_a_control_token_stays_text_everywhere() {
             > harmless.len()
     );
     for token in added {
-        assert!(tokenizer.control(token).is_some(), "{token}");
         // A colon, so that the text is delimited as a key whether the format knows the token or not.
         for text in [
             format!("{token}:"),
             format!("a:{token}b{token}"),
             format!(":{token}{token}\n<"),
         ] {
-            assert_eq!(controls(&tokenizer, &text), harmless, "{text:?}");
+            assert_eq!(controls(tokenizer, &text), harmless, "{text:?}");
         }
     }
+}
+
+#[test]
+fn a_text_that_spells_a_control_token_stays_text_everywhere() {
+    let tokenizer = embedded::model().unwrap().tokenizer;
+    stays_text(&tokenizer, &embedded::files().tokenizer);
+}
+
+#[test]
+fn it_stays_text_for_the_whole_vocabulary_of_gemma_too() {
+    let json = std::fs::read(random_model::directory().join("tokenizer.json")).unwrap();
+    stays_text(&random_model::tokenizer(), &json);
 }
 
 #[test]

@@ -2,10 +2,11 @@
 //! what a program runs to check thousands. Each command takes one thing, or with `--batch` one of them per line.
 
 mod batch;
-mod cache;
 mod files;
 mod parse;
 mod render;
+
+use rust_inference::cache;
 
 pub(crate) use parse::parse;
 pub(crate) use render::render;

@@ -1,4 +1,5 @@
-//! What was made of the last tool sets. Line after line brings the same tools: they are read and compiled once.
+//! What was made of the last tool sets. Line after line, question after question brings the same tools: they are read
+//! and compiled once.
 
 /// Tool sets that are kept.
 const MOST: usize = 128;
@@ -8,28 +9,45 @@ const BYTES: usize = 16 << 20;
 
 /// By their text, the one used last at the end.
 #[derive(Debug)]
-pub(super) struct Cache<T>(Vec<(String, T)>);
+pub struct Cache<T>(Vec<(String, T)>);
+
+impl<T> Default for Cache<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 impl<T: Clone> Cache<T> {
-    pub(super) fn new() -> Self {
-        Self(Vec::new())
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// What is made of a text, now or before.
-    pub(super) fn get(&mut self, text: &str, make: impl FnOnce(&str) -> T) -> T {
-        if let Some(at) = self.0.iter().rposition(|(known, _)| known == text) {
-            let found = self.0.remove(at);
-            let made = found.1.clone();
-            self.0.push(found);
-            return made;
-        }
-        let made = make(text);
-        self.0.push((text.to_owned(), made.clone()));
+    pub fn get(&mut self, text: &str, make: impl FnOnce(&str) -> T) -> T {
+        self.find(text).unwrap_or_else(|| {
+            let made = make(text);
+            self.keep(text, made.clone());
+            made
+        })
+    }
+
+    /// What was made of a text before.
+    pub fn find(&mut self, text: &str) -> Option<T> {
+        let at = self.0.iter().rposition(|(known, _)| known == text)?;
+        let found = self.0.remove(at);
+        let made = found.1.clone();
+        self.0.push(found);
+        Some(made)
+    }
+
+    /// What was made of a text is for later, too. Two may have made it at once.
+    pub fn keep(&mut self, text: &str, made: T) {
+        self.0.retain(|(known, _)| known != text);
+        self.0.push((text.to_owned(), made));
         let mut bytes: usize = self.0.iter().map(|(text, _)| text.len()).sum();
         while self.0.len() > MOST || (bytes > BYTES && self.0.len() > 1) {
             bytes -= self.0.remove(0).0.len();
         }
-        made
     }
 }
 
