@@ -9,6 +9,7 @@ mod lane;
 mod logprob;
 mod prefix;
 mod queue;
+mod speculate;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Event, Finish, Job, Logprob, Stats, lane::Lane, prefix::PrefixCache};
+use super::{
+    Event, Finish, Job, Logprob, Stats, lane::Lane, prefix::PrefixCache, speculate::Speculation,
+};
 use crate::{
     constrain::{Candidates, Next},
     model::Model,
@@ -13,12 +15,14 @@ use crate::{
 
 /// One generation at work.
 pub(super) struct Decoder<'a> {
-    model: &'a Model,
     job: &'a mut Job,
     lane: Lane<'a>,
     /// Where the beginnings of other requests are, and this one's shall be; nothing if that is switched off.
     prefixes: Option<&'a mut PrefixCache>,
     sampler: Sampler,
+    speculation: Speculation,
+    /// So many tokens were written last as running text.
+    running: usize,
     /// How many more tokens may be written.
     left: usize,
     started: Instant,
@@ -43,10 +47,11 @@ impl<'a> Decoder<'a> {
             ..Stats::default()
         };
         Self {
-            model,
             lane,
             prefixes,
             sampler: Sampler::new(job.sampling),
+            speculation: Speculation::default(),
+            running: 0,
             left: job.max_tokens.min(room),
             job,
             started,
@@ -62,6 +67,7 @@ impl<'a> Decoder<'a> {
         }
         self.stats.decode = (self.started.elapsed()).saturating_sub(self.stats.prefill);
         self.stats.forward_passes = self.lane.passes;
+        self.stats.head_rows = self.lane.head_rows as u64;
         (finish, self.stats)
     }
 
@@ -105,12 +111,12 @@ impl<'a> Decoder<'a> {
         let mut logprob = None;
         // What a plain engine does for every token; also the only way to a log probability.
         if self.left > 0 && (!self.job.levers.forced || self.job.logprobs.is_some()) {
-            self.see()?;
-            let logits = self.whole_head();
-            logprob = self.logprob(&logits, token);
+            self.see(&[])?;
+            logprob = logprob_of(token, self.lane.logits(), self.job.logprobs);
         }
         self.write(token, logprob)?;
         self.stats.forced += 1;
+        self.running = 0;
         Ok(())
     }
 
@@ -118,18 +124,19 @@ impl<'a> Decoder<'a> {
         if self.left == 0 {
             return Err(Finish::Length);
         }
-        self.see()?;
+        self.running = if free { self.running } else { 0 };
+        let guess = self.guess(candidates, free);
+        self.see(&guess)?;
         let mut logprob = None;
         let chosen = match candidates {
             Candidates::List(ids) if self.job.levers.rows && self.job.logprobs.is_none() => {
-                let logits = self.model.logits_of(ids, self.lane.hidden());
-                self.stats.head_rows += ids.len() as u64;
+                let logits = self.lane.logits_of(ids);
                 self.sampler.sample(ids.iter().copied().zip(logits))
             }
             _ => {
-                let logits = self.whole_head();
-                let chosen = self.sampler.sample(possible(candidates, &logits));
-                logprob = chosen.and_then(|token| self.logprob(&logits, token));
+                let logits = self.lane.logits();
+                let chosen = self.sampler.sample(possible(candidates, logits));
+                logprob = chosen.and_then(|token| logprob_of(token, logits, self.job.logprobs));
                 chosen
             }
         };
@@ -137,46 +144,60 @@ impl<'a> Decoder<'a> {
         let told = Instant::now();
         self.job.guide.push(token);
         self.stats.constraint += told.elapsed();
-        self.write(token, logprob)?;
+        if self.write(token, logprob)? {
+            self.speculation.right();
+            self.stats.speculated += 1;
+        }
         if free {
             self.stats.free += 1;
+            self.running += 1;
         } else {
             self.stats.constrained += 1;
         }
         Ok(())
     }
 
-    /// A stop token is no part of the answer, and needs no room.
-    fn write(&mut self, id: u32, logprob: Option<Logprob>) -> Result<(), Finish> {
+    /// What running text may go on with, if the model is to be asked anew.
+    fn guess(&mut self, candidates: &Candidates, free: bool) -> Vec<u32> {
+        let tokens = self.lane.tokens();
+        if !free || !self.job.levers.speculation || self.lane.seen() == tokens.len() {
+            return Vec::new();
+        }
+        let possible = |id: &&u32| candidates.contains(**id) && !self.job.stop_ids.contains(*id);
+        let guess = self.speculation.guess(tokens, self.running);
+        // The last token that may be written need not be seen.
+        let guess: Vec<u32> = (guess.iter().take_while(possible).take(self.left - 1))
+            .copied()
+            .collect();
+        self.speculation.begin(guess.len());
+        guess
+    }
+
+    /// Says whether the token had been guessed. A stop token is no part of the answer, and needs no room.
+    fn write(&mut self, id: u32, logprob: Option<Logprob>) -> Result<bool, Finish> {
         if self.job.stop_ids.contains(&id) {
             return Err(Finish::Stop(id));
         }
         self.left = self.left.checked_sub(1).ok_or(Finish::Length)?;
         let sent = self.job.events.send(Event::Token { id, logprob });
         sent.map_err(|_| Finish::Cancelled)?;
-        self.lane.push(id);
-        Ok(())
+        Ok(self.lane.push(id))
     }
 
-    /// Lets the model see all that is written so far.
-    fn see(&mut self) -> Result<(), Finish> {
+    /// Lets the model see all that is written so far, and a guess of what follows.
+    fn see(&mut self, guess: &[u32]) -> Result<(), Finish> {
         let job = &*self.job;
-        self.lane.run(|| job.gone())?;
+        self.lane.run(guess, || job.gone())?;
         if self.stats.prefill.is_zero() {
             self.stats.prefill = self.started.elapsed();
         }
         Ok(())
     }
+}
 
-    fn whole_head(&mut self) -> Vec<f32> {
-        let logits = self.model.logits(self.lane.hidden());
-        self.stats.head_rows += logits.len() as u64;
-        logits
-    }
-
-    fn logprob(&self, logits: &[f32], token: u32) -> Option<Logprob> {
-        (self.job.logprobs).and_then(|top| Logprob::of(token, logits, top))
-    }
+/// If it was asked for, with so many others.
+fn logprob_of(token: u32, logits: &[f32], asked: Option<usize>) -> Option<Logprob> {
+    asked.and_then(|top| Logprob::of(token, logits, top))
 }
 
 /// The tokens that may be chosen, with their logits out of all.

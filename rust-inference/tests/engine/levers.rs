@@ -181,3 +181,40 @@ fn the_end_of_the_context_is_the_end_of_the_answer() {
         assert_eq!((written.tokens.len(), written.finish), (20, Finish::Length));
     }
 }
+
+#[test]
+fn what_is_guessed_right_saves_passes_and_what_is_guessed_wrong_changes_nothing() {
+    let model = model();
+    let scheduler = Scheduler::start(model.clone(), 1, 0).unwrap();
+    let (mut right, mut wrong) = (0, 0);
+    for line in include_str!("../../testdata/greedy.jsonl").lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let prompt: Vec<u32> = serde_json::from_value(line["prompt_ids"].clone()).unwrap();
+        for temperature in [0.0, 0.7, 2.0] {
+            let write = |speculation| {
+                let mut job = job(prompt.clone(), Vec::new());
+                job.guide = Box::new(Unguided);
+                (job.sampling, job.max_tokens, job.logprobs) = (DRAWN, 60, Some(1));
+                job.sampling.temperature = temperature;
+                job.levers.speculation = speculation;
+                run(&scheduler, job)
+            };
+            let (guessing, plain) = (write(true), write(false));
+            assert_eq!(guessing.tokens, plain.tokens);
+            // Every bit of what the model computed is the same, behind wrong guesses too.
+            assert_eq!(guessing.logprobs, plain.logprobs);
+            let (with, without) = (guessing.stats, plain.stats);
+            assert_eq!(
+                (
+                    without.speculated,
+                    without.forward_passes - with.forward_passes
+                ),
+                (0, with.speculated)
+            );
+            right += with.speculated;
+            let rows = (with.head_rows - without.head_rows) / model.config.vocab_size as u64;
+            wrong += rows;
+        }
+    }
+    assert!(right > 50 && wrong > 20, "{right} right, {wrong} wrong");
+}
