@@ -16,12 +16,15 @@ mod stream;
 mod toolbox;
 mod value;
 
+pub use control::ALL as CONTROL_TOKENS;
 pub use input::{Call, Conversation, InputError, Message, Role, Tool, tools_from_json};
 pub use parse::{Event, Parser, parse};
 pub use prompt::{OwnedPiece, Prompt};
 pub use reader::ParseError;
 pub use render::{RenderError, TRIGGER, render};
 pub use toolbox::Toolbox;
+pub(crate) use toolbox::lower_types;
+pub(crate) use value::{is_bare_key, number_text};
 
 /// Nesting of values and schemas that is followed; deeper is an error.
 const MAX_DEPTH: usize = 64;
@@ -41,7 +44,7 @@ mod control {
     pub(super) const ESCAPE: &str = "<escape>";
 
     /// All of them.
-    pub(super) const ALL: [&str; 11] = [
+    pub const ALL: [&str; 11] = [
         BOS,
         EOS,
         START_TURN,

@@ -83,7 +83,7 @@ impl Toolbox {
 
 /// Google's own data spells a schema's types in capitals, JSON Schema in small letters. What is data, not schema, is
 /// left alone.
-fn lower_types(schema: &Value) -> Value {
+pub(crate) fn lower_types(schema: &Value) -> Value {
     match schema {
         Value::Object(map) => Value::Object(map.iter().map(lower_type).collect()),
         Value::Array(list) => list.iter().map(lower_types).collect(),

@@ -78,19 +78,23 @@ pub(super) fn sorted(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
 /// *Repair*: one that could not be read back, which the reference writes bare too, is delimited like a text. What a tool
 /// gives has such keys (`10:30`, `Price, EUR`), and must not end the conversation.
 pub(super) fn write_key(out: &mut Writer, key: &str) {
-    let unreadable = key.is_empty()
-        || key != key.trim()
-        || key.contains([':', ',', '{', '}', '[', ']'])
-        || control::ALL.iter().any(|token| key.contains(token));
-    if unreadable {
-        out.escaped(key);
-    } else {
+    if is_bare_key(key) {
         out.text(key);
+    } else {
+        out.escaped(key);
     }
 }
 
+/// A key that can be read back without delimiters.
+pub(crate) fn is_bare_key(key: &str) -> bool {
+    !(key.is_empty()
+        || key != key.trim()
+        || key.contains([':', ',', '{', '}', '[', ']'])
+        || control::ALL.iter().any(|token| key.contains(token)))
+}
+
 /// Python's `str()` of what `json.loads` makes of a number: integers of any size as they are, floats shortest.
-pub(super) fn number_text(number: &Number) -> Result<String, RenderError> {
+pub(crate) fn number_text(number: &Number) -> Result<String, RenderError> {
     let text = number.to_string();
     if !text.contains(['.', 'e', 'E']) {
         return Ok(if text == "-0" { "0".to_owned() } else { text });

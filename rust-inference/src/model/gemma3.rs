@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use std::sync::Arc;
+
 use half::bf16;
 use rayon::prelude::*;
 
@@ -16,7 +18,7 @@ use crate::{
 pub struct Model {
     pub name: String,
     pub config: Config,
-    pub tokenizer: Tokenizer,
+    pub tokenizer: Arc<Tokenizer>,
     embedding: Matrix,
     /// The embedding again, unless the checkpoint has a head of its own.
     head: Option<Matrix>,
@@ -100,7 +102,7 @@ impl Model {
         };
         Ok(Self {
             name: files.name.clone(),
-            tokenizer: Tokenizer::load(&files.tokenizer, config.vocab_size)?,
+            tokenizer: Arc::new(Tokenizer::load(&files.tokenizer, config.vocab_size)?),
             norm: tensors.vector("model.norm.weight", config.hidden_size)?,
             full_frequencies: config.rope_full.inverse_frequencies(config.head_dim),
             sliding_frequencies: config.rope_sliding.inverse_frequencies(config.head_dim),
