@@ -1,14 +1,40 @@
 //! Whether two languages have a text in common: of a `oneOf` no two branches may.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
-use super::{Language, State, draft::Classes};
+use super::{Language, State, Valid, draft::Classes, number};
 
 /// Pairs of states that are looked at.
 const MOST_PAIRS: usize = 20_000;
 
-/// Whether no text is in both; false as well where that would take too long to find out.
+/// Whether nothing that one of them writes is valid for the other.
 pub(super) fn disjoint(one: &Language, other: &Language) -> bool {
+    match (all_valid(one), all_valid(other)) {
+        (Some(of_one), Some(of_other)) => {
+            is_apart(one, of_other.as_ref().unwrap_or(other))
+                && is_apart(of_one.as_ref().unwrap_or(one), other)
+        }
+        _ => one.is_empty() || other.is_empty(),
+    }
+}
+
+/// All that is valid where that is more than what is written; nothing where it is too much to tell.
+#[expect(
+    clippy::option_option,
+    reason = "no other language, or none that can be had"
+)]
+fn all_valid(language: &Language) -> Option<Option<Language>> {
+    let table = match &language.valid {
+        None => return Some(None),
+        Some(Valid::Text(table)) => Some(Arc::clone(table)),
+        Some(Valid::Number(spec)) => number::all_valid(spec, false),
+        Some(Valid::Integer(spec)) => number::all_valid(spec, true),
+    };
+    table.map(|table| Some(Language::of_table(table)))
+}
+
+/// Whether no text is in both; false as well where that would take too long to find out.
+fn is_apart(one: &Language, other: &Language) -> bool {
     let past = |one: &Language, other: &Language| {
         let most = one.bounds.as_ref().and_then(|bounds| bounds.max);
         let least = other.bounds.as_ref().map_or(0, |bounds| bounds.min);

@@ -9,6 +9,8 @@ pub enum LanguageError {
     Lengths,
     #[error("it makes too large an automaton: use fewer or simpler constraints")]
     TooLarge,
+    #[error("the pattern cannot be held to: {0}")]
+    Pattern(String),
     #[error("{0} is no number: write it as JSON does")]
     Number(String),
     #[error("multipleOf has to be greater than 0")]

@@ -8,10 +8,12 @@ mod count;
 mod disjoint;
 mod draft;
 mod error;
+mod format;
 mod literals;
 mod loose;
 mod minimal;
 mod number;
+mod pattern;
 mod reverse;
 mod table;
 #[cfg(test)]
@@ -21,6 +23,7 @@ mod text;
 use std::sync::Arc;
 
 pub use error::LanguageError;
+pub use format::Format;
 pub use number::{NumberSpec, integer, number};
 pub use text::{TextSpec, text};
 
@@ -41,6 +44,16 @@ pub struct State {
 pub struct Language {
     table: Arc<Table>,
     bounds: Option<Arc<Bounds>>,
+    /// Where more is valid than what is written.
+    valid: Option<Valid>,
+}
+
+/// All that is valid at a place, perhaps more.
+#[derive(Clone, Debug)]
+enum Valid {
+    Text(Arc<Table>),
+    Number(Arc<NumberSpec>),
+    Integer(Arc<NumberSpec>),
 }
 
 /// These texts and no others.
@@ -56,6 +69,7 @@ impl Language {
         Self {
             table,
             bounds: None,
+            valid: None,
         }
     }
 
@@ -71,6 +85,7 @@ impl Language {
         Ok(Self {
             table: self.table,
             bounds: Some(Arc::new(bounds)),
+            valid: self.valid,
         })
     }
 
@@ -84,7 +99,8 @@ impl Language {
         self.table.is_empty()
     }
 
-    /// Whether the two certainly have no text in common; false where that cannot be found out in time.
+    /// Whether certainly nothing that one of the two writes is valid for the other, however it is spelt; false where that
+    /// cannot be found out in time.
     pub fn disjoint(&self, other: &Self) -> bool {
         disjoint::disjoint(self, other)
     }

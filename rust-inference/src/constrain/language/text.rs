@@ -6,9 +6,11 @@ use std::{
 };
 
 use super::{
-    Language,
+    Language, Valid,
     draft::{Classes, Draft},
     error::LanguageError,
+    format::Format,
+    pattern,
     table::Table,
 };
 
@@ -18,6 +20,9 @@ pub(super) const MOST_NODES: usize = 20_000;
 /// What a string has to satisfy, all of it.
 #[derive(Clone, Debug, Default)]
 pub struct TextSpec {
+    /// Regular expressions of ECMAScript, each to be found somewhere in it.
+    pub patterns: Vec<String>,
+    pub formats: Vec<Format>,
     /// The fewest characters.
     pub min: u32,
     /// The most characters.
@@ -26,28 +31,80 @@ pub struct TextSpec {
     pub never: Vec<&'static str>,
 }
 
-/// The strings that satisfy `spec`, as UTF-8.
+/// Strings that satisfy `spec`, as UTF-8: all of them, but for formats, of which the usual forms are written.
 pub fn text(spec: &TextSpec) -> Result<Language, LanguageError> {
-    let table = free(&spec.never)?;
-    Language::of_table(table).bounded(spec.min, spec.max)
+    let mut min = spec.min;
+    let mut max = spec.max;
+    let mut lower = |most: Option<u32>| max = [max, most].into_iter().flatten().min();
+    let mut draft: Option<Draft> = None;
+    let mut complete = true;
+    for pattern in &spec.patterns {
+        let pattern = pattern::of_ecma(pattern)?;
+        min = min.max(pattern.min);
+        lower(pattern.max);
+        draft = Some(and(draft, &pattern.draft)?);
+        complete &= pattern.complete;
+    }
+    let valid = match &draft {
+        _ if complete && spec.formats.is_empty() => None,
+        Some(draft) if complete => Some(Arc::new(Table::of_draft(draft.clone()))),
+        _ => Some(usual(&spec.never, None)?),
+    };
+    for format in &spec.formats {
+        lower(format.longest());
+    }
+    let table = match (draft, spec.formats.as_slice()) {
+        (None, []) => usual(&spec.never, None)?,
+        (None, &[format]) => usual(&spec.never, Some(format))?,
+        (mut draft, formats) => {
+            for format in formats {
+                draft = Some(and(draft, format.draft())?);
+            }
+            let draft = draft.unwrap_or_else(utf8);
+            Arc::new(Table::of_draft(without(draft, &spec.never)?))
+        }
+    };
+    let mut language = Language::of_table(table).bounded(min, max)?;
+    language.valid = valid.map(Valid::Text);
+    Ok(language)
 }
 
-/// Any text without what may not occur: one table for each such set, because callers keep much about its nodes.
-fn free(never: &[&'static str]) -> Result<Arc<Table>, LanguageError> {
-    type Tables = HashMap<Vec<&'static str>, Arc<Table>>;
+/// Any text, or that of one format, without what may not occur: one table for each such set, because callers keep much
+/// about its nodes.
+fn usual(never: &[&'static str], format: Option<Format>) -> Result<Arc<Table>, LanguageError> {
+    type Tables = HashMap<(Vec<&'static str>, Option<Format>), Arc<Table>>;
     static TABLES: LazyLock<Mutex<Tables>> = LazyLock::new(Mutex::default);
     let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(table) = tables.get(never) {
+    let key = (never.to_vec(), format);
+    if let Some(table) = tables.get(&key) {
         return Ok(Arc::clone(table));
     }
-    let mut draft = utf8();
-    for part in never {
-        draft =
-            (draft.both(&without(part.as_bytes()), MOST_NODES)).ok_or(LanguageError::TooLarge)?;
-    }
-    let table = Arc::new(Table::of_draft(draft.minimal()));
-    tables.insert(never.to_vec(), Arc::clone(&table));
+    let draft = format.map_or_else(utf8, |format| format.draft().clone());
+    let table = Arc::new(Table::of_draft(without(draft, never)?));
+    tables.insert(key, Arc::clone(&table));
     Ok(table)
+}
+
+fn and(one: Option<Draft>, other: &Draft) -> Result<Draft, LanguageError> {
+    one.map_or_else(|| Ok(other.clone()), |one| both(&one, other))
+}
+
+fn both(one: &Draft, other: &Draft) -> Result<Draft, LanguageError> {
+    one.both(other, MOST_NODES)
+        .map(Draft::minimal)
+        .ok_or(LanguageError::TooLarge)
+}
+
+/// Of these texts those in which none of `never` occurs.
+fn without(mut draft: Draft, never: &[&'static str]) -> Result<Draft, LanguageError> {
+    for part in never.iter().map(|part| part.as_bytes()) {
+        let begins =
+            |&byte: &u8| (0..draft.len() as u32).any(|node| draft.step(node, byte).is_some());
+        if part.iter().all(begins) {
+            draft = both(&draft, &lacking(part))?;
+        }
+    }
+    Ok(draft)
 }
 
 /// What a well-formed text may go on with.
@@ -90,7 +147,7 @@ fn utf8() -> Draft {
 }
 
 /// All bytes in a row that do not contain `part`: how much of it has just been seen is the state.
-fn without(part: &[u8]) -> Draft {
+fn lacking(part: &[u8]) -> Draft {
     let seen_after = |seen: usize, byte: u8| {
         let mut text = part.get(..seen).unwrap_or_default().to_vec();
         text.push(byte);

@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+/// From here on doubles are whole numbers.
+const WHOLE_DOUBLES: f64 = 9_007_199_254_740_992.0;
+
 /// `0.d₁d₂d₃… × 10^point`, without zeros at either end of the digits; zero has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decimal {
@@ -43,6 +46,24 @@ impl Decimal {
         })
     }
 
+    /// Of a bound. One that is written with a point or an exponent is read as a double by everyone else, so that a value
+    /// right next to it could be on the other side for them.
+    pub(super) fn parse_bound(text: &str) -> Option<Self> {
+        let exact = Self::parse(text)?;
+        if exact.is_zero() || !text.contains(['.', 'e', 'E']) {
+            return Some(exact);
+        }
+        match text.parse::<f64>() {
+            Ok(double) if double.is_finite() && double.abs() >= WHOLE_DOUBLES => {
+                Self::parse(&format!("{double:.0}"))
+            }
+            Ok(double) if double.is_normal() && exact.digits.len() > 15 => {
+                Self::parse(&format!("{double:e}"))
+            }
+            _ => Some(exact),
+        }
+    }
+
     pub(super) fn zero() -> Self {
         Self {
             negative: false,
@@ -60,10 +81,6 @@ impl Decimal {
 
     pub(super) fn is_zero(&self) -> bool {
         self.digits.is_empty()
-    }
-
-    pub(super) fn is_whole(&self) -> bool {
-        self.places() == 0
     }
 
     /// How many digits it has before the point; none for what is less than one.
@@ -105,24 +122,6 @@ impl Decimal {
             sum.checked_mul(10)?.checked_add(digit.into())
         })?;
         digits.checked_mul(10_u64.checked_pow(zeros)?)
-    }
-
-    /// As those read it who know doubles only: a fraction that is written with more digits than they keep.
-    pub(super) fn rounded_to_double(self) -> Self {
-        if self.is_whole() || self.digits.len() <= 15 {
-            return self;
-        }
-        let digits: String = self
-            .digits
-            .iter()
-            .map(|digit| char::from(b'0' + digit))
-            .collect();
-        let sign = if self.negative { "-" } else { "" };
-        (format!("{sign}0.{digits}e{}", self.point)
-            .parse::<f64>()
-            .ok())
-        .and_then(|double| Self::parse(&format!("{double:e}")))
-        .unwrap_or(self)
     }
 
     fn compare_magnitude(&self, other: &Self) -> Ordering {

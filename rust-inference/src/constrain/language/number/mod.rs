@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Number;
 
-use super::{Language, error::LanguageError, table::Table};
+use super::{Language, Valid, error::LanguageError, table::Table};
 use bound::{Bound, Range};
 use decimal::Decimal;
 use digits::{Digits, Divisor, Limits};
@@ -83,7 +83,8 @@ impl NumberSpec {
     fn range(&self) -> Result<Range, LanguageError> {
         let bounds = |closed: &Option<Number>, open: &Option<Number>| {
             let bound = |number: &Number, inclusive| {
-                let value = decimal(number)?.rounded_to_double();
+                let text = number.to_string();
+                let value = Decimal::parse_bound(&text).ok_or(LanguageError::Number(text))?;
                 Ok(Bound { value, inclusive })
             };
             let closed = closed
@@ -161,36 +162,51 @@ fn made(spec: &NumberSpec, whole: bool) -> Result<Language, LanguageError> {
     let range = spec.range()?;
     let divisor = spec.divisor()?;
     let limits = limits(&range, divisor, whole);
-    let wide = Limits {
-        whole: None,
-        places: whole.then_some(0),
-        together: None,
+    let digits = Digits {
+        range,
+        divisor,
+        limits,
     };
-    let draft = |limits| {
-        let digits = Digits {
-            range: range.clone(),
-            divisor,
-            limits,
-        };
-        digits.draft(MOST_NODES)
+    let draft = digits.draft(MOST_NODES).ok_or(LanguageError::TooLarge)?;
+    let all = Language::of_table(Arc::new(Table::of_draft(draft.minimal())));
+    let mut language = if limits.whole.is_some() {
+        all
+    } else {
+        all.bounded(0, Some(DOUBLE_DIGITS.into()))?
     };
-    let table = Table::of_draft(draft(limits).ok_or(LanguageError::TooLarge)?.minimal());
     // Where the limits leave nothing there must not be anything without them either.
-    if table.is_empty()
-        && !range.is_empty()
-        && draft(wide).is_none_or(|draft| draft.accept.contains(&true))
+    if language.is_empty()
+        && !digits.range.is_empty()
+        && all_valid(spec, whole).is_none_or(|table| !table.is_empty())
     {
         return Err(LanguageError::OutOfReach);
     }
-    let language = Language::of_table(Arc::new(table));
-    if limits.whole.is_some() {
-        return Ok(language);
+    let spec = Arc::new(spec.clone());
+    language.valid = Some(if whole {
+        Valid::Integer(spec)
+    } else {
+        Valid::Number(spec)
+    });
+    Ok(language)
+}
+
+/// All numbers, or all whole ones, that satisfy `spec`, however many digits they have; nothing where that is too much.
+pub(super) fn all_valid(spec: &NumberSpec, whole: bool) -> Option<Arc<Table>> {
+    let mut spec = spec.clone();
+    if whole {
+        spec.multiple_of.push(1.into());
     }
-    let short = language.clone().bounded(0, Some(DOUBLE_DIGITS.into()))?;
-    if short.is_empty() && !language.is_empty() {
-        return Err(LanguageError::OutOfReach);
-    }
-    Ok(short)
+    let digits = Digits {
+        range: spec.range().ok()?,
+        divisor: spec.divisor().ok()?,
+        limits: Limits {
+            whole: None,
+            places: None,
+            together: None,
+        },
+    };
+    let draft = digits.draft(MOST_NODES)?;
+    Some(Arc::new(Table::of_draft(draft.minimal())))
 }
 
 fn limits(range: &Range, divisor: Option<Divisor>, integer: bool) -> Limits {

@@ -1,6 +1,8 @@
 //! Languages against brute force.
 
+mod formats;
 mod numbers;
+mod patterns;
 mod speed;
 
 use std::collections::{HashMap, VecDeque};
@@ -80,6 +82,7 @@ fn free(min: u32, max: Option<u32>) -> Language {
         min,
         max,
         never: vec!["<escape>"],
+        ..TextSpec::default()
     })
     .unwrap()
 }

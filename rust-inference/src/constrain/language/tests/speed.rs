@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    super::{Language, LanguageError, integer, literals, number},
+    super::{Language, LanguageError, TextSpec, format, integer, literals, number, text},
     numbers::spec,
+    patterns,
 };
 
 /// The least of a few times.
@@ -55,6 +56,31 @@ fn how_long_languages_take() {
             ("maximum", "1e6"),
         ]))
     });
+    for pattern in [
+        "^[A-Z]{3}-\\d{4}$",
+        "foo",
+        "^[a-z0-9-]{1,64}$",
+        "^\\S+@\\S+\\.\\S+$",
+        "^https?://",
+        "^.{1,60}$",
+    ] {
+        time(pattern, || text(&patterns::spec(&[pattern])));
+    }
+    for pattern in patterns::catastrophic() {
+        time(pattern.get(..40).unwrap_or(&pattern), || {
+            text(&patterns::spec(&[&pattern]))
+        });
+    }
+    for (name, format) in format::all() {
+        let start = Instant::now();
+        let nodes = format.draft().len();
+        println!("{name:40} {:>12.1?} {nodes} once", start.elapsed());
+        let spec = TextSpec {
+            formats: vec![format],
+            ..patterns::spec(&[])
+        };
+        time(name, || text(&spec));
+    }
     time("number of 99.99", || {
         number(&spec(&[("multipleOf", "99.99")]))
     });
