@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check bench deny \
+.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check bench bench-constraint bench-levers deny \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
 
 setup: ## install what is missing: Debian packages (as root or with sudo) and .venv
 	@scripts/setup
@@ -44,13 +44,22 @@ lint: setup-lints ## formatting and lints of every language, changing nothing
 
 fmt: setup ## format the Rust and Python code
 	@cargo fmt --all
+	@cargo fmt --manifest-path bench/llguidance/Cargo.toml
 	@.venv/bin/ruff format --quiet python-executor tests scripts bench
 
 docs-check: setup ## links, commands and test names that the documents mention exist
 	@.venv/bin/python scripts/check_docs.py
 
-bench: setup ## the measured promises: is the server that `cargo run` builds as fast as the release build?
-	@.venv/bin/python bench/dev_vs_release.py
+bench: setup ## every measured promise: dev against release build, the constraint, the levers (some minutes)
+	@.venv/bin/python -B bench/dev_vs_release.py
+	@.venv/bin/python -B bench/constraint.py
+	@.venv/bin/python -B bench/levers.py 1
+
+bench-constraint: setup ## what the constraint costs a token, beside llguidance
+	@.venv/bin/python -B bench/constraint.py
+
+bench-levers: setup ## what forced tokens, candidate rows, speculation and the prefix cache are worth, one by one
+	@.venv/bin/python -B bench/levers.py
 
 deny: ## licences and advisories of the Rust dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo 'cargo-deny is missing; fix: cargo install cargo-deny --locked' >&2; exit 1; }
