@@ -97,12 +97,24 @@ fn both(one: &Draft, other: &Draft) -> Result<Draft, LanguageError> {
 
 /// Of these texts those in which none of `never` occurs.
 fn without(mut draft: Draft, never: &[&'static str]) -> Result<Draft, LanguageError> {
-    for part in never.iter().map(|part| part.as_bytes()) {
-        let begins =
+    let (single, words): (Vec<&[u8]>, Vec<&[u8]>) =
+        (never.iter().map(|part| part.as_bytes())).partition(|part| part.len() == 1);
+    let single = single.concat();
+    let mut automata = Vec::new();
+    if !single.is_empty() {
+        let classes = Classes::by(|byte| single.contains(&byte));
+        let step = |(): &(), byte: u8| (!single.contains(&byte)).then_some(());
+        automata.extend(Draft::explore(classes, (), 1, |()| true, step));
+    }
+    for word in words {
+        let occurs =
             |&byte: &u8| (0..draft.len() as u32).any(|node| draft.step(node, byte).is_some());
-        if part.iter().all(begins) {
-            draft = both(&draft, &lacking(part))?;
+        if word.iter().all(occurs) {
+            automata.push(lacking(word));
         }
+    }
+    for automaton in automata {
+        draft = both(&draft, &automaton)?;
     }
     Ok(draft)
 }

@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 use super::{Compiler, Place, facts::counts, shape, unfold::said};
 use crate::constrain::{
     grammar::{Form, Shape},
-    language::{self, Language, LanguageError, NumberSpec, TextSpec},
+    language::{self, Format, Language, LanguageError, NumberSpec, TextSpec},
     options::{Notation, Note},
 };
 
@@ -76,12 +76,21 @@ impl<'a> Compiler<'a> {
     pub(super) fn text(&mut self, alternative: &[Place<'a>]) -> Option<Shape> {
         let (min, max) = counts(alternative, "minLength", "maxLength");
         let limit = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        let patterns = said(alternative, "pattern").filter_map(|(value, _)| value.as_str());
-        if let Some((_, pointer)) = said(alternative, "pattern").next() {
-            self.refuse(pointer, "patterns are not supported");
+        let mut formats = Vec::new();
+        for (format, pointer) in said(alternative, "format") {
+            let name = format.as_str().unwrap_or_default();
+            match Format::parse(name) {
+                Some(format) => formats.push(format),
+                None => self.note(Note::new(
+                    pointer,
+                    format!("the format {name:?} is unknown and says nothing"),
+                )),
+            }
         }
-        drop(patterns);
+        let patterns = said(alternative, "pattern").filter_map(|(value, _)| value.as_str());
         let spec = TextSpec {
+            patterns: patterns.map(str::to_owned).collect(),
+            formats,
             min: limit(min),
             max: max.map(limit),
             never: match self.notation {
@@ -89,16 +98,9 @@ impl<'a> Compiler<'a> {
                 Notation::Json => NOT_IN_JSON.to_vec(),
             },
         };
-        for (format, pointer) in said(alternative, "format") {
-            let name = format.as_str().unwrap_or_default();
-            self.note(Note::new(
-                pointer,
-                format!("the format {name:?} is unknown and says nothing"),
-            ));
-        }
         let keywords = ["pattern", "minLength", "maxLength", "format"];
         let language = self.language(language::text(&spec), alternative, &keywords)?;
-        // More texts are valid of a format than are written.
+        // What is valid without being written is the language's own affair.
         let exact = true;
         Some(shape(
             Form::Text { language, exact },

@@ -217,3 +217,16 @@ fn too_many_lengths_are_refused() {
     };
     assert_eq!(text(&spec).unwrap_err(), LanguageError::Lengths);
 }
+
+#[test]
+fn single_bytes_and_words_may_be_kept_out_of_a_pattern() {
+    let spec = TextSpec {
+        never: vec!["\0", "\n", "abc", "ü"],
+        ..spec(&["^[^x]*$"])
+    };
+    let language = text(&spec).unwrap();
+    assert!(has(&language, "ab c\r ö"));
+    for kept_out in ["a\nb", "\0", "aabcd", "x", "ü"] {
+        assert!(!has(&language, kept_out), "{kept_out:?}");
+    }
+}
