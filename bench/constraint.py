@@ -15,7 +15,8 @@ from served import BENCH, TARGET, machine, random_model
 
 def main() -> int:
     manifest, target = BENCH / "llguidance" / "Cargo.toml", TARGET / "bench"
-    build = ["cargo", "build", "--locked", "--quiet", "--release", "--manifest-path", manifest, "--target-dir", target]
+    # Not --locked: its lock file follows when the product's dependencies change.
+    build = ["cargo", "build", "--quiet", "--release", "--manifest-path", manifest, "--target-dir", target]
     subprocess.run(build, check=True)
     tools = BENCH / "tools"
     program = [target / "release" / "bench-constraint", random_model(tiny=True)]

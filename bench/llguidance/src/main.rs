@@ -1,4 +1,5 @@
-//! What a constraint costs with a vocabulary of 262,144 tokens: llguidance, on tools and calls of the usual kinds.
+//! What a constraint costs with a vocabulary of 262,144 tokens: our own and llguidance, on the same tools and
+//! calls.
 //!
 //! `bench-constraint MODEL TOOLS CALLS` prints the table. Each column is measured in a process of its own, so that
 //! the memory is its own too: the program starts itself with the engine and the number of tools in front.
@@ -7,6 +8,7 @@ mod calls;
 mod lark;
 mod measure;
 mod memory;
+mod ours;
 mod report;
 mod theirs;
 
@@ -20,8 +22,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// How many of the tools are offered.
 const SETS: [&str; 2] = ["6", "20"];
 
-/// llguidance with two notions of a string.
-const ENGINES: [&str; 2] = ["llguidance", "llguidance, exact strings"];
+/// Ours, and llguidance with two notions of a string.
+const ENGINES: [&str; 3] = ["ours", "llguidance", "llguidance, exact strings"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -30,6 +32,7 @@ fn main() -> Result<()> {
         [engine, count, model, tools, calls] => {
             let workload = Workload::read(model, tools, calls, count.parse()?)?;
             let figures = match engine {
+                "ours" => measure::<ours::Ours>(&workload)?,
                 "llguidance" => measure::<theirs::Llguidance<false>>(&workload)?,
                 _ => measure::<theirs::Llguidance<true>>(&workload)?,
             };

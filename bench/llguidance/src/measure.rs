@@ -24,7 +24,7 @@ pub trait Engine: Sized {
     /// What is made once for a tokenizer.
     fn new(tokenizer: Tokenizer) -> Result<Self>;
     fn compile(&self, workload: &Workload) -> Result<Self::Compiled>;
-    fn start(compiled: &Self::Compiled) -> Self::Session;
+    fn start(compiled: &Self::Compiled) -> Result<Self::Session>;
     fn next(session: &mut Self::Session) -> Result<Step>;
     fn push(session: &mut Self::Session, token: u32) -> Result<()>;
 }
@@ -130,7 +130,7 @@ fn follow<E: Engine>(compiled: &E::Compiled, call: &str, tokenizer: &Tokenizer) 
     let mut trace = Trace::default();
     let mut rest = call;
     let started = Instant::now();
-    let mut session = E::start(compiled);
+    let mut session = E::start(compiled)?;
     let mut spent = started.elapsed();
     loop {
         let started = Instant::now();

@@ -92,8 +92,8 @@ impl<const EXACT: bool> Engine for Llguidance<EXACT> {
     }
 
     /// A clone shares what was found out about the grammar so far.
-    fn start(compiled: &Matcher) -> Matcher {
-        compiled.clone()
+    fn start(compiled: &Matcher) -> Result<Matcher> {
+        Ok(compiled.clone())
     }
 
     fn next(session: &mut Matcher) -> Result<Step> {
