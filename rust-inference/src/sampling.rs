@@ -35,47 +35,68 @@ impl Sampler {
         }
     }
 
-    /// The chosen one of these tokens, each with its logit. `None` if no logit is a number.
+    /// The chosen one of these tokens, each with its logit, ascending, so that a seed means the same however they were
+    /// computed. `None` if no logit is a number.
     pub fn sample(&mut self, candidates: impl Iterator<Item = (u32, f32)>) -> Option<u32> {
-        if self.params.temperature <= 0.0 {
+        let SamplingParams {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            ..
+        } = self.params;
+        if temperature <= 0.0 {
             return greedy(candidates);
         }
         let mut kept: Vec<(u32, f32)> = candidates
             .filter(|(_, logit)| !logit.is_nan() && *logit > f32::NEG_INFINITY)
             .collect();
-        // Equal logits in the order of their ids, so that a seed means the same everywhere.
-        let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        if self.params.top_k > 0 && self.params.top_k < kept.len() {
-            // Of a whole vocabulary only these need be sorted.
-            kept.select_nth_unstable_by(self.params.top_k, order);
-            kept.truncate(self.params.top_k);
+        // Sorting a whole vocabulary takes as long as a pass through the model: only what has to be is sorted.
+        if top_k > 0 && top_k < kept.len() {
+            kept.select_nth_unstable_by(top_k, |a, b| descending(*a, *b));
+            kept.truncate(top_k);
+            kept.sort_unstable_by(|a, b| descending(*a, *b));
         }
-        kept.sort_unstable_by(order);
-        let max = kept.first()?.1;
+        let max = (kept.iter().map(|(_, logit)| *logit)).reduce(f32::max)?;
         for (_, logit) in &mut kept {
-            *logit = ((*logit - max) / self.params.temperature).exp();
+            *logit = ((*logit - max) / temperature).exp();
         }
-        if self.params.top_p > 0.0 && self.params.top_p < 1.0 {
-            let enough = self.params.top_p * kept.iter().map(|(_, weight)| weight).sum::<f32>();
-            let mut sum = 0.0;
-            let cut = kept.iter().position(|(_, weight)| {
-                sum += weight;
-                sum >= enough
-            });
-            kept.truncate(cut.map_or(kept.len(), |last| last + 1));
+        if top_p > 0.0 && top_p < 1.0 {
+            keep_top_p(&mut kept, f64::from(top_p));
         }
-        if self.params.min_p > 0.0 {
-            // The most probable weighs 1.
-            kept.retain(|(_, weight)| *weight >= self.params.min_p.min(1.0));
-        }
-        let mut left =
-            self.random.random::<f32>() * kept.iter().map(|(_, weight)| weight).sum::<f32>();
+        // The most probable weighs 1.
+        kept.retain(|(_, weight)| *weight >= min_p.min(1.0));
+        let mut left = self.random.random::<f64>() * sum(&kept);
         let drawn = kept.iter().find(|(_, weight)| {
-            left -= weight;
+            left -= f64::from(*weight);
             left < 0.0
         });
         drawn.or(kept.last()).map(|(id, _)| *id)
     }
+}
+
+/// The heaviest first; of equals the one with the lowest id.
+pub(crate) fn descending(a: (u32, f32), b: (u32, f32)) -> std::cmp::Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}
+
+/// In f64: of a quarter of a million small weights none may get lost.
+fn sum(weights: &[(u32, f32)]) -> f64 {
+    weights.iter().map(|(_, weight)| f64::from(*weight)).sum()
+}
+
+fn keep_top_p(weights: &mut Vec<(u32, f32)>, top_p: f64) {
+    let total = sum(weights);
+    // All that are lighter than this weigh less together than what may be left out, so none of them is kept.
+    let lightest = (1.0 - top_p) * total / weights.len() as f64;
+    weights.retain(|(_, weight)| f64::from(*weight) >= lightest);
+    weights.sort_unstable_by(|a, b| descending(*a, *b));
+    let mut heaviest = 0.0;
+    let enough = weights.iter().position(|(_, weight)| {
+        heaviest += f64::from(*weight);
+        heaviest >= top_p * total
+    });
+    weights.truncate(enough.map_or(weights.len(), |last| last + 1));
 }
 
 /// Of the largest the one with the lowest id.
@@ -194,6 +215,21 @@ mod tests {
 
     proptest! {
         #[test]
+        fn top_p_keeps_the_fewest_that_are_probable_enough(
+            weights in prop::collection::vec(1u16..1000, 1..300),
+            top_p in 0.01f64..0.99,
+        ) {
+            let weights: Vec<(u32, f32)> = (0..).zip(weights.into_iter().map(f32::from)).collect();
+            let mut kept = weights.clone();
+            keep_top_p(&mut kept, top_p);
+            let mut sorted = weights.clone();
+            sorted.sort_by(|a, b| descending(*a, *b));
+            let enough = |count: usize| sum(&sorted[..count]) >= top_p * sum(&weights);
+            let fewest = (1..=sorted.len()).find(|count| enough(*count)).unwrap();
+            prop_assert_eq!(kept, &sorted[..fewest]);
+        }
+
+        #[test]
         fn a_seed_draws_the_same_of_the_candidates_as_of_a_masked_vocabulary(
             logits in prop::collection::vec((-40i8..40).prop_map(|v| f32::from(v) / 10.0), 1..200),
             keep in any::<u64>(),
@@ -206,12 +242,10 @@ mod tests {
             let params = SamplingParams { temperature, top_k, top_p, min_p, seed: Some(seed) };
             let (mut by_mask, mut by_rows) = (Sampler::new(params), Sampler::new(params));
             let kept = |id: u32| keep >> (id % 64) & 1 == 1;
-            let mut rows: Vec<(u32, f32)> = all(&logits).filter(|(id, _)| kept(*id)).collect();
+            let rows: Vec<(u32, f32)> = all(&logits).filter(|(id, _)| kept(*id)).collect();
             for _ in 0..20 {
                 let masked = by_mask.sample(all(&logits).filter(|(id, _)| kept(*id)));
                 prop_assert!(masked.is_none_or(kept));
-                // Nor does the order of the candidates matter.
-                rows.reverse();
                 prop_assert_eq!(by_rows.sample(rows.iter().copied()), masked);
             }
         }

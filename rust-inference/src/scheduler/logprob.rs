@@ -1,6 +1,7 @@
 //! How probable the model found a token: for whoever wants to know how sure it was.
 
 use super::Logprob;
+use crate::sampling::descending;
 
 impl Logprob {
     /// Of `token` and of the `top` most probable ones. Nothing if there is no logit of `token`.
@@ -11,7 +12,7 @@ impl Logprob {
         let sum: f64 = logits.iter().map(|l| f64::from(l - max).exp()).sum();
         let total = max + sum.ln() as f32;
         let mut all: Vec<(u32, f32)> = (0..).zip(logits.iter().map(|l| l - total)).collect();
-        let order = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        let order = |a: &(u32, f32), b: &(u32, f32)| descending(*a, *b);
         if top < all.len() {
             all.select_nth_unstable_by(top, order);
             all.truncate(top);
