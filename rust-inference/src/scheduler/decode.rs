@@ -13,6 +13,10 @@ use crate::{
     sampling::Sampler,
 };
 
+/// Forced tokens that are shown to the model together where the head is needed for each: what it gives for one is as
+/// long as the vocabulary.
+const LONGEST_GUESS: usize = 16;
+
 /// One generation at work.
 pub(super) struct Decoder<'a> {
     job: &'a mut Job,
@@ -102,21 +106,31 @@ impl<'a> Decoder<'a> {
         self.stats.constraint += asked.elapsed();
         match next {
             Next::End => Err(Finish::Complete),
-            Next::Forced(tokens) => tokens.into_iter().try_for_each(|token| self.force(token)),
+            Next::Forced(tokens) => self.force(&tokens),
             Next::Choose { candidates, free } => self.choose(&candidates, free),
         }
     }
 
-    fn force(&mut self, token: u32) -> Result<(), Finish> {
-        let mut logprob = None;
-        // What a plain engine does for every token; also the only way to a log probability.
-        if self.left > 0 && (!self.job.levers.forced || self.job.logprobs.is_some()) {
-            self.see(&[])?;
-            logprob = logprob_of(token, self.lane.logits(), self.job.logprobs);
+    fn force(&mut self, mut tokens: &[u32]) -> Result<(), Finish> {
+        let forced = self.job.levers.forced;
+        while let Some((&token, rest)) = tokens.split_first() {
+            let mut logprob = None;
+            // What a plain engine does for every token; also the only way to a log probability, for which the tokens
+            // may go through the model together, as if they were guessed.
+            if self.left > 0 && (!forced || self.job.logprobs.is_some()) {
+                let ahead = if forced {
+                    self.left.min(LONGEST_GUESS)
+                } else {
+                    0
+                };
+                self.see(tokens.get(..ahead).unwrap_or(tokens))?;
+                logprob = logprob_of(token, self.lane.logits(), self.job.logprobs);
+            }
+            self.write(token, logprob)?;
+            self.stats.forced += 1;
+            self.running = 0;
+            tokens = rest;
         }
-        self.write(token, logprob)?;
-        self.stats.forced += 1;
-        self.running = 0;
         Ok(())
     }
 
@@ -127,16 +141,27 @@ impl<'a> Decoder<'a> {
         self.running = if free { self.running } else { 0 };
         let guess = self.guess(candidates, free);
         self.see(&guess)?;
+        let asked = self.job.logprobs;
         let mut logprob = None;
         let chosen = match candidates {
-            Candidates::List(ids) if self.job.levers.rows && self.job.logprobs.is_none() => {
+            Candidates::List(ids) if self.job.levers.rows && asked.is_none() => {
                 let logits = self.lane.logits_of(ids);
                 self.sampler.sample(ids.iter().copied().zip(logits))
             }
             _ => {
                 let logits = self.lane.logits();
-                let chosen = self.sampler.sample(possible(candidates, logits));
-                logprob = chosen.and_then(|token| logprob_of(token, logits, self.job.logprobs));
+                let all = (0u32..).zip(logits.iter().copied());
+                let chosen = match candidates {
+                    Candidates::All => self.sampler.sample(all),
+                    Candidates::Mask(_) => {
+                        (self.sampler).sample(all.filter(|(id, _)| candidates.contains(*id)))
+                    }
+                    Candidates::List(ids) => {
+                        let logit = |id: &u32| Some((*id, *logits.get(*id as usize)?));
+                        self.sampler.sample(ids.iter().filter_map(logit))
+                    }
+                };
+                logprob = chosen.and_then(|token| logprob_of(token, logits, asked));
                 chosen
             }
         };
@@ -198,19 +223,4 @@ impl<'a> Decoder<'a> {
 /// If it was asked for, with so many others.
 fn logprob_of(token: u32, logits: &[f32], asked: Option<usize>) -> Option<Logprob> {
     asked.and_then(|top| Logprob::of(token, logits, top))
-}
-
-/// The tokens that may be chosen, with their logits out of all.
-fn possible<'a>(
-    candidates: &'a Candidates,
-    logits: &'a [f32],
-) -> Box<dyn Iterator<Item = (u32, f32)> + 'a> {
-    let all = (0u32..).zip(logits.iter().copied());
-    match candidates {
-        Candidates::All => Box::new(all),
-        Candidates::List(ids) => {
-            Box::new((ids.iter()).filter_map(|id| Some((*id, *logits.get(*id as usize)?))))
-        }
-        Candidates::Mask(_) => Box::new(all.filter(|(id, _)| candidates.contains(*id))),
-    }
 }

@@ -7,6 +7,7 @@
     reason = "helpers of tests, outside of the tests' own functions"
 )]
 
+mod calls;
 mod levers;
 mod prefix;
 mod script;
