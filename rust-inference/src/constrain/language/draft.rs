@@ -4,9 +4,11 @@
 //! what cannot come to a good end is cut off before anyone sees it.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{HashSet, hash_map::Entry},
     hash::Hash,
 };
+
+use ahash::AHashMap as HashMap;
 
 use super::reverse::Reverse;
 
@@ -67,7 +69,7 @@ impl Draft {
         accepts: impl Fn(&K) -> bool,
         step: impl Fn(&K, u8) -> Option<K>,
     ) -> Option<Self> {
-        let mut numbers = HashMap::from([(start.clone(), 0)]);
+        let mut numbers = HashMap::from_iter([(start.clone(), 0)]);
         let mut accept = vec![accepts(&start)];
         let mut found = vec![start];
         let mut next = Vec::new();
@@ -147,44 +149,42 @@ impl Draft {
         if !is_live(0) {
             return Self::nothing();
         }
-        let mut number = 0;
-        let renumbered: Vec<u32> = (0..self.len() as u32)
-            .map(|node| {
-                if is_live(node) {
-                    number += 1;
-                    number - 1
-                } else {
-                    NONE
-                }
-            })
+        let kept: Vec<u32> = (0..self.len() as u32)
+            .map(|node| if is_live(node) { node } else { NONE })
             .collect();
-        self.renumbered(&renumbered)
+        self.merged(&kept)
     }
 
-    /// Nodes under new numbers, several of them perhaps under one, or left out.
-    pub(super) fn renumbered(&self, numbers: &[u32]) -> Self {
-        let number = |node: u32| numbers.get(node as usize).copied().unwrap_or(NONE);
-        let mut next = Vec::new();
-        let mut accept = Vec::new();
-        let mut kept: Vec<(u32, u32)> = (0..self.len() as u32)
-            .map(|node| (number(node), node))
-            .filter(|&(new, _)| new != NONE)
+    /// Nodes of one block become one, and those of none are left out. The start is in a block.
+    pub(super) fn merged(&self, blocks: &[u32]) -> Self {
+        let mut numbers = HashMap::new();
+        let mut kept = Vec::new();
+        let renumbered: Vec<u32> = (0..)
+            .zip(blocks)
+            .map(|(node, &block)| {
+                if block == NONE {
+                    return NONE;
+                }
+                *numbers.entry(block).or_insert_with(|| {
+                    kept.push(node);
+                    kept.len() as u32 - 1
+                })
+            })
             .collect();
-        kept.sort_unstable();
-        kept.dedup_by_key(|&mut (new, _)| new);
+        let number = |node: u32| renumbered.get(node as usize).copied().unwrap_or(NONE);
         let width = self.classes.count();
-        for &(_, node) in &kept {
-            let from = node as usize * width;
+        let mut next = Vec::new();
+        for &node in &kept {
+            let from: usize = node as usize * width;
             let row = self.next.get(from..from + width).unwrap_or_default();
             next.extend(row.iter().map(|&to| number(to)));
-            accept.push(self.is_accepting(node));
         }
-        Self {
+        let draft = Self {
             classes: self.classes.clone(),
             next,
-            accept,
-        }
-        .with_fewer_classes()
+            accept: kept.iter().map(|&node| self.is_accepting(node)).collect(),
+        };
+        draft.with_fewer_classes()
     }
 
     /// Classes that no node tells apart any more become one.

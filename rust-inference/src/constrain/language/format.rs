@@ -50,7 +50,7 @@ const TIME: &str = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?
     (?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
 const HOSTNAME: &str = "[A-Za-z0-9](?:-?[A-Za-z0-9])*(?:\\.[A-Za-z0-9](?:-?[A-Za-z0-9])*)*";
 /// Of the dots in a name none is farther from the next.
-const LABELS: &str = "[^.]{1,63}(?:\\.[^.]{1,63})*";
+const LABELS: &str = "[A-Za-z0-9-]{1,63}(?:\\.[A-Za-z0-9-]{1,63})*";
 const ATOM: &str = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
 const IPV4: &str = "(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}\
     (?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
@@ -101,7 +101,7 @@ impl Format {
             Self::Duration => vec![duration()],
             Self::Email => vec![
                 format!("{ATOM}(?:\\.{ATOM})*@{HOSTNAME}"),
-                format!("[^@]{{1,64}}@{LABELS}"),
+                format!("[!-?A-~]{{1,64}}@{LABELS}"),
             ],
             Self::Hostname => vec![HOSTNAME.to_owned(), LABELS.to_owned()],
             Self::Ipv4 => vec![IPV4.to_owned()],

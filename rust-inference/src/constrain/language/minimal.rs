@@ -1,6 +1,6 @@
 //! Nodes with the same future are one: callers keep much about every node.
 
-use std::collections::HashMap;
+use ahash::AHashMap as HashMap;
 
 use super::{
     draft::{Draft, NONE},
@@ -17,27 +17,63 @@ impl Draft {
         if self.next.len() > MOST_ENTRIES {
             return self;
         }
-        // Those with the same future are equally far from an end.
-        let mut blocks = Reverse::of_draft(&self).distances(|node| self.is_accepting(node));
+        let reverse = Reverse::of_draft(&self);
+        let mut blocks = vec![NONE; self.len()];
+        // Where no way leads in a circle, what follows is known already.
+        let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
+        for node in reverse.without_circles() {
+            let future = self.future(node, u32::from(self.is_accepting(node)), &blocks);
+            let new = known.len() as u32;
+            let block = *known.entry(future).or_insert(new);
+            if let Some(of) = blocks.get_mut(node as usize) {
+                *of = block;
+            }
+        }
+        let settled = known.len() as u32;
+        let circling: Vec<u32> = (0..)
+            .zip(&blocks)
+            .filter(|&(_, &block)| block == NONE)
+            .map(|(node, _)| node)
+            .collect();
+        // The others are alike until they are told apart; those with the same future are equally far from an end.
+        let distances = reverse.distances(|node| self.is_accepting(node));
+        for (block, distance) in blocks.iter_mut().zip(distances) {
+            if *block == NONE {
+                *block = settled + distance;
+            }
+        }
         let mut count = 0;
         for _ in 0..MOST_WORK / self.next.len() {
-            let block = |node: u32| blocks.get(node as usize).copied().unwrap_or(NONE);
             let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
-            let refined: Vec<u32> = (0..)
-                .zip(self.rows())
-                .map(|(node, row)| {
-                    let future =
-                        std::iter::once(block(node)).chain(row.iter().map(|&to| block(to)));
-                    let new = known.len() as u32;
-                    *known.entry(future.collect()).or_insert(new)
+            let refined: Vec<u32> = (circling.iter())
+                .map(|&node| {
+                    let block = blocks.get(node as usize).copied().unwrap_or(NONE);
+                    let new = settled + known.len() as u32;
+                    *known
+                        .entry(self.future(node, block, &blocks))
+                        .or_insert(new)
                 })
                 .collect();
-            blocks = refined;
+            for (&node, block) in circling.iter().zip(refined) {
+                if let Some(of) = blocks.get_mut(node as usize) {
+                    *of = block;
+                }
+            }
             if known.len() == count {
-                return self.renumbered(&blocks);
+                return self.merged(&blocks);
             }
             count = known.len();
         }
         self
+    }
+
+    /// What tells a node from others: `own`, and where it leads.
+    fn future(&self, node: u32, own: u32, blocks: &[u32]) -> Vec<u32> {
+        let from = node as usize * self.classes.count();
+        let row = self.next.get(from..from + self.classes.count());
+        let block = |&to: &u32| blocks.get(to as usize).copied().unwrap_or(NONE);
+        std::iter::once(own)
+            .chain(row.unwrap_or_default().iter().map(block))
+            .collect()
     }
 }

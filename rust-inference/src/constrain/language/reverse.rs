@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::draft::{Draft, NONE};
 
 /// A move between two nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Move {
     pub(super) to: u32,
     pub(super) from: u32,
@@ -27,11 +27,20 @@ pub(super) struct Reverse {
 }
 
 impl Reverse {
-    pub(super) fn new(nodes: usize, mut moves: Vec<Move>) -> Self {
-        moves.sort_unstable();
-        moves.dedup();
-        let mut first = vec![0; nodes + 1];
-        for one in &moves {
+    /// `moves` are those of one node after the other.
+    pub(super) fn new(nodes: usize, moves: impl Iterator<Item = Move>) -> Self {
+        let mut forward: Vec<Move> = Vec::new();
+        let mut own = 0;
+        for one in moves {
+            if forward.last().is_some_and(|last| last.from != one.from) {
+                own = forward.len();
+            }
+            if !forward.get(own..).unwrap_or_default().contains(&one) {
+                forward.push(one);
+            }
+        }
+        let mut first = vec![0_u32; nodes + 1];
+        for one in &forward {
             if let Some(count) = first.get_mut(one.to as usize + 1) {
                 *count += 1;
             }
@@ -41,7 +50,21 @@ impl Reverse {
             sum += *count;
             *count = sum;
         }
-        Self { first, moves }
+        let mut places = first.clone();
+        let mut sorted = forward.clone();
+        for one in forward {
+            let place = places.get_mut(one.to as usize);
+            if let Some(place) = place {
+                if let Some(to) = sorted.get_mut(*place as usize) {
+                    *to = one;
+                }
+                *place += 1;
+            }
+        }
+        Self {
+            first,
+            moves: sorted,
+        }
     }
 
     pub(super) fn of_draft(draft: &Draft) -> Self {
@@ -54,7 +77,35 @@ impl Reverse {
                     starts: starts_character(byte),
                 })
         });
-        Self::new(draft.len(), moves.collect())
+        Self::new(draft.len(), moves)
+    }
+
+    /// The nodes from which no way leads in a circle, each after those that can follow it.
+    pub(super) fn without_circles(&self) -> Vec<u32> {
+        let mut ways = vec![0_u32; self.nodes()];
+        for one in &self.moves {
+            if let Some(ways) = ways.get_mut(one.from as usize) {
+                *ways += 1;
+            }
+        }
+        let mut order: Vec<u32> = (0..)
+            .zip(&ways)
+            .filter(|&(_, &ways)| ways == 0)
+            .map(|(node, _)| node)
+            .collect();
+        let mut at = 0;
+        while let Some(&node) = order.get(at) {
+            at += 1;
+            for one in self.into(node) {
+                if let Some(ways) = ways.get_mut(one.from as usize) {
+                    *ways -= 1;
+                    if *ways == 0 {
+                        order.push(one.from);
+                    }
+                }
+            }
+        }
+        order
     }
 
     pub(super) fn nodes(&self) -> usize {

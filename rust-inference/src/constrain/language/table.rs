@@ -141,7 +141,7 @@ impl Table {
                 starts: starts_character(byte),
             })
         });
-        Reverse::new(self.len(), moves.collect())
+        Reverse::new(self.len(), moves)
     }
 
     /// See [`Loose`]; found out once, when somebody counts characters.
