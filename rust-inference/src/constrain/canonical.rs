@@ -93,7 +93,8 @@ fn whole_characters<'a>(before: &[u8], run: &'a [u8]) -> &'a [u8] {
     run.get(..run.len().saturating_sub(whole)).unwrap_or(run)
 }
 
-fn cut(vocabulary: &Vocabulary, bytes: &[u8]) -> Option<Vec<u32>> {
+/// Text cut by itself. `None` if the bytes are no text.
+pub(super) fn cut(vocabulary: &Vocabulary, bytes: &[u8]) -> Option<Vec<u32>> {
     let text = std::str::from_utf8(bytes).ok()?;
     vocabulary.tokenizer.encode(&[Piece::Text(text)]).ok()
 }

@@ -27,7 +27,7 @@ const CONTROLS: [Symbol; 5] = [
 #[derive(Debug)]
 pub(super) struct Choice {
     pub(super) to: StateId,
-    pub(super) ids: Vec<u32>,
+    pub(super) ids: Arc<[u32]>,
 }
 
 /// What may be chosen in a state.
@@ -47,6 +47,8 @@ pub(super) struct Work {
     /// characters only share a mask.
     masks: HashMap<(usize, Vec<u32>), Mask>,
     sole: HashMap<StateId, Option<(Symbol, StateId)>>,
+    /// Tokens to the end, by stack.
+    pub(super) needed: HashMap<StackId, u32>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Work {
             known: HashMap::new(),
             masks: HashMap::new(),
             sole: HashMap::new(),
+            needed: HashMap::new(),
         }
     }
 
@@ -124,19 +127,19 @@ impl Work {
                 return self.with_controls(all, controls, vocabulary.size);
             }
         }
-        let mut parts = vec![controls];
+        let mut parts: Vec<Arc<[u32]>> = vec![controls.into()];
         for text in &texts {
             let tokens = self.tokens(vocabulary, text);
             let groups = tokens.groups(&text.language, text.place.count);
-            parts.extend(groups.map(|(_, ids)| ids.to_vec()));
+            parts.extend(groups.map(|(_, ids)| ids.clone()));
         }
         parts.extend(
             self.walked(vocabulary, &texts, others)
                 .into_iter()
                 .map(|choice| choice.ids),
         );
-        let count = parts.iter().map(Vec::len).sum();
-        let candidates = candidates(parts.iter(), count, vocabulary.size);
+        let count = parts.iter().map(|ids| ids.len()).sum();
+        let candidates = candidates(parts.iter().map(|ids| &**ids), count, vocabulary.size);
         Choices {
             free: matches!(candidates, Candidates::Mask(_)),
             candidates: Arc::new(candidates),
@@ -187,7 +190,7 @@ impl Work {
         for symbol in CONTROLS {
             let to = self.machine.step(state, symbol);
             if to != DEAD {
-                let ids = vocabulary.control(symbol).to_vec();
+                let ids = vocabulary.control(symbol).into();
                 choices.push(Choice { to, ids });
             }
         }
@@ -205,7 +208,7 @@ impl Work {
                 };
                 let stack = self.machine.push(frame, text.below);
                 let to = self.machine.state(vec![stack]);
-                let ids = ids.to_vec();
+                let ids = ids.clone();
                 choices.push(Choice { to, ids });
             }
         }
@@ -240,7 +243,10 @@ impl Work {
             walk(&vocabulary.quoting, start, &mut self.machine);
         }
         (choices.into_iter())
-            .map(|(to, ids)| Choice { to, ids })
+            .map(|(to, ids)| Choice {
+                to,
+                ids: ids.into(),
+            })
             .collect()
     }
 

@@ -3,10 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    canonical::Segment,
+    canonical::{Segment, cut},
     choices::{Choices, Work},
-    grammar::Symbol,
-    machine::{Frame, StateId},
+    grammar::{Form, Symbol},
+    machine::{Frame, StackId, StateId},
+    options::Notation,
     text_tokens::candidates,
     vocabulary::Vocabulary,
 };
@@ -26,28 +27,27 @@ pub(super) fn within(
     left: usize,
 ) -> Within {
     let choices = work.choices(vocabulary, state);
-    let mut known: HashMap<StateId, bool> = HashMap::new();
     let leading = work.leading(vocabulary, state);
-    let mut fits = |work: &Work, to: StateId| {
-        *(known.entry(to)).or_insert_with(|| can_end(work, vocabulary, to, segment, left))
-    };
-    let all = leading.iter().all(|choice| fits(work, choice.to));
-    if all {
+    let mut known: HashMap<StateId, bool> = HashMap::new();
+    let mut fits =
+        |to: StateId| *(known.entry(to)).or_insert_with(|| can_end(work, vocabulary, to, left));
+    let fit: Vec<bool> = leading.iter().map(|choice| fits(choice.to)).collect();
+    if fit.iter().all(|fits| *fits) {
         return Within::Choices(choices);
     }
-    let fitting: Vec<&Vec<u32>> = (leading.iter())
-        .filter(|choice| fits(work, choice.to))
-        .map(|choice| &choice.ids)
-        .collect();
-    if !fitting.is_empty() {
-        let count = fitting.iter().map(|ids| ids.len()).sum();
-        let candidates = candidates(fitting.into_iter(), count, vocabulary.size);
+    let fitting = || {
+        let pairs = leading.iter().zip(&fit).filter(|(_, fits)| **fits);
+        pairs.map(|(choice, _)| &*choice.ids)
+    };
+    let count = fitting().map(<[u32]>::len).sum();
+    if count > 0 {
+        let candidates = candidates(fitting(), count, vocabulary.size);
         return Within::Choices(Choices {
             candidates: Arc::new(candidates),
             free: choices.free,
         });
     }
-    let (tokens, needed) = shortest(work, vocabulary, state, segment);
+    let (tokens, needed) = shortest(vocabulary, &work.machine.finish(state), segment.clone());
     if needed <= left {
         return Within::Only(tokens);
     }
@@ -55,55 +55,74 @@ pub(super) fn within(
     Within::Choices(choices)
 }
 
-/// Whether the text can be completed from `to`, one token behind `segment`. Prose may be cut off anywhere.
-fn can_end(
-    work: &Work,
-    vocabulary: &Vocabulary,
-    to: StateId,
-    segment: &Segment,
-    left: usize,
-) -> bool {
+/// Whether the text can be completed when one of `left` tokens was taken to come to `to`. Prose may be cut off anywhere.
+fn can_end(work: &mut Work, vocabulary: &Vocabulary, to: StateId, left: usize) -> bool {
     let machine = &work.machine;
     let in_prose = |stack: &u32| matches!(machine.top(*stack), Some((Frame::Prose { .. }, _)));
-    if machine.stacks_of(to).iter().any(in_prose) || machine.is_complete(to) {
+    if machine.is_complete(to) || machine.stacks_of(to).iter().any(in_prose) {
         return true;
     }
     let Some(left) = left.checked_sub(1) else {
         return false;
     };
-    // The token that ends the answer needs no room.
+    // What ends the answer needs no room.
     if (machine.cost(to) as usize).saturating_sub(1) <= left {
         return true;
     }
-    // A token is seldom longer than this: what has so many bytes need not be cut.
-    if machine.cost(to) as usize > left.saturating_mul(vocabulary.longest) {
-        return false;
-    }
-    // What was written last is taken for a token's end: the segment that begins behind it is cut by itself.
-    let _ = segment;
-    shortest(work, vocabulary, to, &Segment::default()).1 <= left
+    let stacks = machine.stacks_of(to).to_vec();
+    (stacks.into_iter()).any(|stack| needed(work, vocabulary, stack) as usize <= left)
 }
 
-/// The tokens of the shortest way to the end, and how many of them need room.
+/// Tokens that need room on the shortest way from a stack to the end.
+fn needed(work: &mut Work, vocabulary: &Vocabulary, stack: StackId) -> u32 {
+    if let Some(known) = work.needed.get(&stack) {
+        return *known;
+    }
+    let needed = needed_anew(work, vocabulary, stack);
+    work.needed.insert(stack, needed);
+    needed
+}
+
+fn needed_anew(work: &mut Work, vocabulary: &Vocabulary, stack: StackId) -> u32 {
+    let machine = &work.machine;
+    // A string of a call stands between control tokens, so what is behind it is known for all its places at once.
+    if machine.rules.notation == Notation::Call
+        && let Some((Frame::Text { shape, place, .. }, below)) = machine.top(stack)
+        && let Some(Form::Text { language, .. }) = machine.rules.form(shape.node, shape.shape)
+    {
+        let rest = language.shortest(place);
+        let own = cut(vocabulary, &rest).map_or(rest.len(), |ids| ids.len()) as u32;
+        return needed(work, vocabulary, below).saturating_add(own + 1);
+    }
+    // Too long to be cut, and to be ever written.
+    if machine.cost_of(stack) > MAX_CUT {
+        return machine.cost_of(stack);
+    }
+    let symbols = machine.finish_stack(stack);
+    shortest(vocabulary, &symbols, Segment::default()).1 as u32
+}
+
+/// Symbols of a way to the end that is looked at in tokens.
+const MAX_CUT: u32 = 1 << 16;
+
+/// Symbols as tokens, and how many of these need room.
 fn shortest(
-    work: &Work,
     vocabulary: &Vocabulary,
-    state: StateId,
-    segment: &Segment,
+    symbols: &[Symbol],
+    mut segment: Segment,
 ) -> (Vec<u32>, usize) {
-    let mut segment = segment.clone();
     let (mut tokens, mut run) = (Vec::new(), Vec::new());
     let mut needed = 0;
-    for symbol in work.machine.finish(state) {
+    for symbol in symbols {
         if let Symbol::Byte(byte) = symbol {
-            run.push(byte);
+            run.push(*byte);
             continue;
         }
         tokens.extend(segment.whole(vocabulary, &run).unwrap_or_default());
         needed = tokens.len();
         run.clear();
         segment.clear();
-        tokens.extend(vocabulary.control(symbol).first());
+        tokens.extend(vocabulary.control(*symbol).first());
         if !matches!(symbol, Symbol::EndAnswer | Symbol::EndCalls) {
             needed = tokens.len();
         }

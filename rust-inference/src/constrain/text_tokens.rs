@@ -14,7 +14,7 @@ struct Group {
     node: u32,
     characters: u32,
     /// Ascending.
-    ids: Vec<u32>,
+    ids: Arc<[u32]>,
 }
 
 /// The tokens that fit a text from one node on.
@@ -55,12 +55,12 @@ impl TextTokens {
                 Group {
                     node,
                     characters,
-                    ids,
+                    ids: ids.into(),
                 }
             })
             .collect();
         let count = groups.iter().map(|group| group.ids.len()).sum();
-        let all = candidates(groups.iter().map(|group| &group.ids), count, size);
+        let all = candidates(groups.iter().map(|group| &*group.ids), count, size);
         Self {
             groups,
             all: Arc::new(all),
@@ -73,10 +73,10 @@ impl TextTokens {
         &self,
         language: &Language,
         count: u32,
-    ) -> impl Iterator<Item = (State, &[u32])> {
+    ) -> impl Iterator<Item = (State, &Arc<[u32]>)> {
         (self.groups.iter()).filter_map(move |group| {
             let state = language.at(group.node, count.saturating_add(group.characters))?;
-            Some((state, group.ids.as_slice()))
+            Some((state, &group.ids))
         })
     }
 
@@ -89,7 +89,7 @@ impl TextTokens {
 
 /// `count` tokens as a list or a mask.
 pub(super) fn candidates<'a>(
-    parts: impl Iterator<Item = &'a Vec<u32>>,
+    parts: impl Iterator<Item = &'a [u32]>,
     count: usize,
     size: usize,
 ) -> Candidates {

@@ -13,7 +13,11 @@ impl Machine {
     /// The symbols that complete the text soonest.
     pub(in super::super) fn finish(&self, state: StateId) -> Vec<Symbol> {
         let best = (self.stacks_of(state).iter()).min_by_key(|stack| self.cost_of(**stack));
-        let (mut symbols, mut stack) = (Vec::new(), best.copied().unwrap_or(0));
+        self.finish_stack(best.copied().unwrap_or(0))
+    }
+
+    pub(in super::super) fn finish_stack(&self, mut stack: StackId) -> Vec<Symbol> {
+        let mut symbols = Vec::new();
         while let Some((frame, below)) = self.top(stack) {
             stack = self.finish_frame(frame, stack, below, &mut symbols);
         }

@@ -249,7 +249,7 @@ impl Machine {
         self.stack(stack).map_or(0, |stack| stack.depth)
     }
 
-    fn cost_of(&self, stack: StackId) -> u32 {
+    pub(super) fn cost_of(&self, stack: StackId) -> u32 {
         self.stack(stack).map_or(0, |stack| stack.cost)
     }
 
