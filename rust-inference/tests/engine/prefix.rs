@@ -1,8 +1,11 @@
 //! What is kept of earlier requests: it spares the computing, changes nothing, and is bounded.
 
+use std::sync::Arc;
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rust_inference::{
     constrain::{Candidates, Guide, Next},
-    model::Model,
+    model::{Model, ModelFiles},
     scheduler::{Finish, Job, Scheduler},
 };
 use tokio_util::sync::CancellationToken;
@@ -191,4 +194,39 @@ fn of_no_room_nothing_is_made() {
         assert_eq!(written.stats.cached, 0);
         assert_eq!(scheduler.prefixes(), (0, 0));
     }
+}
+
+#[test]
+fn whatever_was_asked_before_the_answer_is_the_same() {
+    let checkpoint = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/one-kv-head");
+    let files = ModelFiles::open(std::path::Path::new(checkpoint)).unwrap();
+    let model = Arc::new(Model::load(&files).unwrap());
+    let limit = 96 << 10;
+    let scheduler = Scheduler::start(model.clone(), 1, limit).unwrap();
+    let mut random = StdRng::seed_from_u64(5);
+    let (mut cached, mut fullest, mut last) = (0, 0, Vec::new());
+    for _ in 0..300 {
+        // Prompts of few tokens, so that they begin alike by chance, and some that go on where another was.
+        let alike: usize = random.random_range(0..=last.len());
+        let mut prompt: Vec<u32> = last[..alike].to_vec();
+        prompt.extend((0..random.random_range(1..40)).map(|_| random.random_range(3..6u32)));
+        prompt.truncate(model.config.context - 10);
+        let shared = random.random_range(0..=prompt.len());
+        let ask = |prefix| {
+            let mut job = job(prompt.clone(), vec![Step::Force(vec![7, 8]), Step::Free(6)]);
+            (job.shared, job.logprobs, job.levers.prefix) = (shared, Some(1), prefix);
+            run(&scheduler, job)
+        };
+        let (known, plain) = (ask(true), ask(false));
+        assert_eq!(
+            (known.tokens, &known.logprobs),
+            (plain.tokens.clone(), &plain.logprobs)
+        );
+        cached += known.stats.cached;
+        let (bytes, _) = scheduler.prefixes();
+        assert!(bytes <= limit, "{bytes}");
+        fullest = fullest.max(bytes);
+        last = [prompt, plain.tokens].concat();
+    }
+    assert!(cached > 3000 && fullest > limit / 2, "{cached} {fullest}");
 }
