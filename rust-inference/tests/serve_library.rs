@@ -139,20 +139,41 @@ async fn what_the_limit_cuts_off_is_no_call() {
     let server = server();
     let client = client(&server).await;
     let whole = done(&client, conversion()).await.usage.unwrap();
+    let (mut cut, mut shorter) = (0, 0);
     // Until just before the call's last token.
-    for max_tokens in [1, 5, whole.completion_tokens - 2] {
-        let asked = Generate {
-            max_tokens,
-            stream: true,
-            ..conversion()
-        };
-        let (pieces, end) = ended(&mut begin(&client, asked, 0).await).await;
-        let end = end.unwrap();
-        assert_eq!(end.finish_reason, "length");
-        assert_eq!((pieces.tool_calls.len(), end.tool_calls.len()), (0, 0));
-        assert_eq!((pieces.text.as_str(), end.error.as_ref()), ("", None));
-        assert!(end.warnings[0].contains("cut off"), "{end:?}");
+    for max_tokens in 1..whole.completion_tokens {
+        for tool_choice in ["auto", "required"] {
+            let asked = Generate {
+                max_tokens,
+                stream: true,
+                tool_choice: tool_choice.to_owned(),
+                ..conversion()
+            };
+            let (pieces, end) = ended(&mut begin(&client, asked, 0).await).await;
+            let end = end.unwrap();
+            assert_eq!((pieces.text, end.error), (end.content, None));
+            assert_eq!(pieces.tool_calls, end.tool_calls);
+            if end.tool_calls.is_empty() {
+                // Where a call has no room it is not begun, unless there must be one.
+                let reason = end.finish_reason.as_str();
+                assert!(reason == "length" || (tool_choice == "auto" && reason == "stop"));
+                let told = end
+                    .warnings
+                    .iter()
+                    .any(|warning| warning.contains("cut off"));
+                assert_eq!(told, tool_choice == "required", "{max_tokens}");
+                cut += 1;
+            } else {
+                // Or the shortest one that there can be.
+                assert_eq!(
+                    end.finish_reason, "tool_calls",
+                    "{max_tokens} {tool_choice}"
+                );
+                shorter += 1;
+            }
+        }
     }
+    assert!(cut > 2 && shorter > 2, "{cut} cut, {shorter} shorter");
 }
 
 #[tokio::test(flavor = "multi_thread")]

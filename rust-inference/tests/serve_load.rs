@@ -109,12 +109,12 @@ fn a_check_that_takes_long_holds_up_neither_others_nor_the_end() {
         .map(|i| json!({"pattern": format!("^{}\\1\\2x{i}$", "(.?)".repeat(40))}))
         .collect();
     let mut tool = convert_units();
-    tool["parameters"]["properties"]["to_unit"]["allOf"] = Value::from(slow);
+    tool["parameters"]["properties"]["to_unit"]["not"] = json!({"anyOf": slow});
     // As many as there are threads that serve sockets.
     let mut wires = [server.connect(), server.connect()];
     for wire in &mut wires {
-        let generate =
-            json!({"chat": chat("Convert 12 km to miles"), "tools": [tool], "stream": true});
+        // It cannot be guaranteed, only checked.
+        let generate = json!({"chat": chat("Convert 12 km to miles"), "tools": [tool], "stream": true, "lenient": true});
         wire.send(&json!({"id": 1, "generate": generate, "meta": {"timeout_ms": 3000}}));
     }
     let since = Instant::now();

@@ -10,13 +10,7 @@ use ipc::{
 use tokio::{sync::mpsc, task::block_in_place};
 
 use super::{Inference, limits, output::Output, prepare::prepare, report};
-use crate::{
-    constrain::Unguided,
-    scheduler::{Event, Finish, Job},
-};
-
-/// Tokens of the format that end a turn or hand it to the tools, where the tokenizer has them.
-const STOPS: [&str; 3] = ["<eos>", "<end_of_turn>", "<start_function_response>"];
+use crate::scheduler::{Event, Finish, Job};
 
 impl Inference {
     pub(super) async fn generate(
@@ -33,8 +27,8 @@ impl Inference {
         let stops = std::mem::take(&mut asked.stop);
         let (stream, max_tokens) = (asked.stream, asked.max_tokens as usize);
         // A prompt of megabytes takes a while to render and cut into tokens: not on the threads that serve sockets.
-        let model = self.model.clone();
-        let mut prepared = tokio::task::spawn_blocking(move || prepare(&model, asked))
+        let (model, compiler) = (self.model.clone(), self.compiler.clone());
+        let mut prepared = tokio::task::spawn_blocking(move || prepare(&model, &compiler, asked))
             .await
             .map_err(|error| Status::internal(format!("preparing the prompt failed: {error}")))??;
         let room = limits::room(prepared.prompt.len(), self.model.config.context)?;
@@ -60,10 +54,10 @@ impl Inference {
         let job = Job {
             prompt: prepared.prompt,
             shared: prepared.shared,
-            guide: Box::new(Unguided),
+            guide: prepared.guide,
             sampling,
             max_tokens: wanted.min(room).min(self.max_tokens),
-            stop_ids: self.stop_ids(),
+            stop_ids: self.ends.clone(),
             logprobs,
             levers,
             cancelled: cancelled.clone(),
@@ -76,7 +70,7 @@ impl Inference {
                 .with_retry_after_ms(wait.as_millis() as u32)
         })?;
 
-        let mut output = Output::new(prepared.toolbox, stops, false);
+        let mut output = Output::new(prepared.toolbox, stops, stream && prepared.strict);
         let mut completion_tokens = 0;
         let mut probabilities = Vec::new();
         let mut send = |delta: Delta| {
@@ -128,12 +122,5 @@ impl Inference {
             None => block_in_place(|| output.finish()).map(&mut send),
         };
         Ok(report::conclude(done, output, finish, ending))
-    }
-
-    fn stop_ids(&self) -> Vec<u32> {
-        let known = STOPS
-            .iter()
-            .filter_map(|text| self.model.tokenizer.control(text));
-        self.model.config.eos.iter().copied().chain(known).collect()
     }
 }

@@ -1,7 +1,9 @@
 //! Frames ↔ engine: answers `generate` and `health` for one model.
 
+mod choice;
 mod generate;
 mod limits;
+mod offered;
 mod output;
 mod prepare;
 mod report;
@@ -15,10 +17,14 @@ use ipc::{
     server::{Answer, Request, ServerInfo, Service},
 };
 
+use self::offered::Compiler;
 use crate::{model::Model, scheduler::Scheduler};
 
 /// The bodies that this service answers.
 const METHODS: [&str; 1] = ["generate"];
+
+/// Tokens of the format that end a turn or hand it to the tools, where the tokenizer has them.
+const ENDS: [&str; 3] = ["<eos>", "<end_of_turn>", "<start_function_response>"];
 
 const HELP: &str = r#"rust-inference continues a chat with a small model that can call functions.
 
@@ -27,12 +33,24 @@ One JSON object a line, for instance:
   {"id":3,"generate":{"chat":{"messages":[{"role":"user","content":"How many miles is 12 km?"}]},"tools":[{"name":"convert_units","description":"Convert a value from one unit to another","parameters":{"type":"object","properties":{"value":{"type":"number"},"from_unit":{"type":"string"},"to_unit":{"type":"string"}},"required":["value","from_unit","to_unit"]}}],"max_tokens":64,"stream":true}}
   {"id":3,"cancel":{}}
 The answer to generate is delta* (with "stream":true), then done; or error.
+
+What generate may say beside:
+  "tool_choice"          auto (default), required, none, function:NAME: calls that are made are always valid
+  "parallel_tool_calls"  false: one call at most; "max_calls": N at most
+  "response_format"      {"type":"json_object"} or {"type":"json_schema","schema":{...}}: JSON instead of prose
+  "argument_order"       sorted (default, as in training), declared, any
+  "lenient"              true: take schemas as far as they can be guaranteed, and tell what was left out in done.warnings
+  "max_tokens", "stop", "sampling" {"temperature","top_k","top_p","min_p","seed"}, "logprobs" 0 to 20
+  "without"              of forced, rows, speculation, prefix: what makes it faster, switched off
 "#;
 
 /// Serves one model.
 #[derive(Debug)]
 pub struct Inference {
     model: Arc<Model>,
+    compiler: Arc<Compiler>,
+    /// Tokens that end an answer.
+    ends: Vec<u32>,
     scheduler: Scheduler,
     queue: usize,
     threads: usize,
@@ -50,8 +68,11 @@ impl Inference {
         prefix_bytes: usize,
     ) -> std::io::Result<Self> {
         let scheduler = Scheduler::start(model.clone(), queue, prefix_bytes)?;
+        let ends = ends(&model);
         Ok(Self {
+            compiler: Arc::new(Compiler::new(&model, &ends)),
             model,
+            ends,
             scheduler,
             queue,
             threads,
@@ -69,6 +90,11 @@ impl Inference {
             ..ServerInfo::default()
         }
     }
+}
+
+fn ends(model: &Model) -> Vec<u32> {
+    let known = ENDS.iter().filter_map(|text| model.tokenizer.control(text));
+    model.config.eos.iter().copied().chain(known).collect()
 }
 
 impl Service for Inference {

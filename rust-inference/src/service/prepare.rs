@@ -7,23 +7,38 @@ use ipc::{
     proto::{Chat, Generate, generate::Input},
 };
 
+use super::{
+    choice::{self, Form},
+    offered::Compiler,
+};
 use crate::{
+    constrain::{Guide, Unguided},
     functiongemma::{Conversation, Prompt, Toolbox, render},
     model::Model,
-    tokenizer::Tokenizer,
+    tokenizer::{Piece, Tokenizer},
 };
 
 /// A request made ready for the model.
-#[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) prompt: Vec<u32>,
     /// So many tokens at the prompt's beginning other questions have too.
     pub(super) shared: usize,
+    /// Says what may be written.
+    pub(super) guide: Box<dyn Guide>,
+    /// Reads the calls out of what was written; nothing where there are none.
     pub(super) toolbox: Option<Arc<Toolbox>>,
+    /// Nothing but valid calls can be written.
+    pub(super) strict: bool,
     pub(super) warnings: Vec<String>,
 }
 
-pub(super) fn prepare(model: &Model, mut asked: Generate) -> Result<Prepared, Status> {
+pub(super) fn prepare(
+    model: &Model,
+    compiler: &Compiler,
+    mut asked: Generate,
+) -> Result<Prepared, Status> {
+    let form = choice::form(&asked)?;
+    let options = choice::options(&asked)?;
     let input = asked.input.take();
     let chat = match &input {
         Some(Input::Chat(chat)) => chat.clone(),
@@ -31,19 +46,17 @@ pub(super) fn prepare(model: &Model, mut asked: Generate) -> Result<Prepared, St
     };
     let conversation =
         Conversation::from_proto(&chat, &asked.tools).map_err(|error| invalid(&error))?;
-    let toolbox = Toolbox::new(&conversation.tools).map_err(|error| invalid(&error))?;
-    let (tokens, toolbox, warnings) = match &input {
+    let (prompt, shared, before, mut warnings) = match &input {
         Some(Input::Chat(_)) => {
             let prompt = render(&conversation).map_err(|error| invalid(&error))?;
-            let tokens = chat_tokens(&prompt, &model.tokenizer)?;
-            (tokens, Some(toolbox), prompt.warnings)
+            let (tokens, shared) = chat_tokens(&prompt, &model.tokenizer)?;
+            let before = last_text(&prompt.pieces()).to_owned();
+            (tokens, shared, before, prompt.warnings)
         }
         Some(Input::Prompt(text)) => {
-            let tokenizer = &model.tokenizer;
-            let prompt = tokenizer.encode(&tokenizer.pieces(text));
-            let toolbox = (!conversation.tools.is_empty()).then_some(toolbox);
-            let prompt = prompt.map_err(|error| invalid(&error))?;
-            ((prompt, 0), toolbox, Vec::new())
+            let pieces = model.tokenizer.pieces(text);
+            let tokens = (model.tokenizer.encode(&pieces)).map_err(|error| invalid(&error))?;
+            (tokens, 0, last_text(&pieces).to_owned(), Vec::new())
         }
         None => {
             return Err(
@@ -53,16 +66,50 @@ pub(super) fn prepare(model: &Model, mut asked: Generate) -> Result<Prepared, St
             );
         }
     };
-    let (prompt, shared) = tokens;
     if prompt.is_empty() {
         return Err(Status::invalid_argument("the prompt is empty"));
     }
+    let raw = matches!(input, Some(Input::Prompt(_)));
+    let (guide, toolbox, strict): (Box<dyn Guide>, _, _) = match form {
+        Form::Json(schema) => {
+            let offered = compiler.json(&schema, options)?;
+            warnings.extend(offered.warnings());
+            let guide = offered.constraint.json(&before).ok_or_else(broken)?;
+            (Box::new(guide), None, offered.strict)
+        }
+        // Whoever writes the prompt by hand, and offers nothing, gets what the model writes.
+        Form::Calls { .. } if raw && conversation.tools.is_empty() => {
+            (Box::new(Unguided), None, true)
+        }
+        Form::Calls { mode, most } => {
+            let offered = compiler.tools(&conversation.tools, options)?;
+            warnings.extend(offered.warnings());
+            let guide = offered.constraint.calls(&mode, most, &before);
+            let guide = Box::new(guide.ok_or_else(broken)?);
+            (guide, Some(offered.toolbox), offered.strict)
+        }
+    };
     Ok(Prepared {
         prompt,
         shared,
-        toolbox: toolbox.map(Arc::new),
+        guide,
+        toolbox,
+        strict,
         warnings,
     })
+}
+
+/// What the answer is to be was checked against what is offered.
+fn broken() -> Status {
+    Status::internal("the answer's form does not fit what is offered")
+}
+
+/// The text behind the last control token.
+fn last_text<'a>(pieces: &[Piece<'a>]) -> &'a str {
+    match pieces.last() {
+        Some(Piece::Text(text)) => text,
+        _ => "",
+    }
 }
 
 /// A chat's tokens, and how many of them are its developer turn's.
