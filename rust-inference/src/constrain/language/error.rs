@@ -16,7 +16,7 @@ pub enum LanguageError {
     #[error("multipleOf has to be greater than 0")]
     NoDivisor,
     #[error(
-        "multipleOf is too large: of all divisors together, without their decimal point, the least common multiple may be {0} at most"
+        "multipleOf is too large: of all divisors together, without their decimal points and the zeros at its end, the least common multiple may be {0} at most, with at most 64 digits after the points"
     )]
     Divisor(u64),
     #[error(

@@ -15,11 +15,58 @@ pub(super) struct Digits {
     pub(super) limits: Limits,
 }
 
-/// A number is a multiple if it is one of `of` after being multiplied by ten so many times.
+/// A number is a multiple if it is one of `of` and ends in so many zeros, after being multiplied by ten `places` times.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Divisor {
     pub(super) of: u64,
+    pub(super) zeros: u64,
     pub(super) places: i64,
+}
+
+/// What is left of a number that has been read so far: the remainder without the zeros at its end, as far as they matter,
+/// and how many these are. Zero ends in as many as one likes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Rest {
+    remainder: u64,
+    zeros: u64,
+}
+
+const NO_REST: Rest = Rest {
+    remainder: 0,
+    zeros: 0,
+};
+
+impl Divisor {
+    fn start(&self) -> Rest {
+        Rest {
+            remainder: 0,
+            zeros: self.zeros,
+        }
+    }
+
+    fn appended(&self, rest: Rest, digit: u8) -> Rest {
+        if digit == 0 && rest.zeros < self.zeros {
+            return Rest {
+                zeros: rest.zeros + 1,
+                ..rest
+            };
+        }
+        let shifted = (0..=rest.zeros).fold(rest.remainder, |sum, _| sum * 10 % self.of);
+        if digit == 0 {
+            return Rest {
+                remainder: rest.remainder * 10 % self.of,
+                ..rest
+            };
+        }
+        Rest {
+            remainder: (shifted + u64::from(digit)) % self.of,
+            zeros: 0,
+        }
+    }
+
+    fn divides(&self, rest: Rest) -> bool {
+        rest.remainder == 0 && rest.zeros == self.zeros
+    }
 }
 
 /// How many digits there may be; none for a limit that does not exist.
@@ -50,7 +97,7 @@ struct Place {
     places: u16,
     low: Progress,
     high: Progress,
-    rest: u64,
+    rest: Rest,
 }
 
 impl Digits {
@@ -68,7 +115,7 @@ impl Digits {
             places: 0,
             low: Progress::START,
             high: Progress::START,
-            rest: 0,
+            rest: self.divisor.map_or(NO_REST, |divisor| divisor.start()),
         };
         let classes = Classes::by(|byte| match byte {
             b'-' | b'.' | b'0'..=b'9' => byte,
@@ -185,9 +232,8 @@ impl Reading<'_> {
         })
     }
 
-    fn appended(&self, rest: u64, digit: u8) -> u64 {
-        let divisor = self.digits.divisor;
-        divisor.map_or(0, |divisor| (rest * 10 + u64::from(digit)) % divisor.of)
+    fn appended(&self, rest: Rest, digit: u8) -> Rest {
+        (self.digits.divisor).map_or(rest, |divisor| divisor.appended(rest, digit))
     }
 
     fn ends(&self, place: &Place) -> bool {
@@ -220,15 +266,9 @@ impl Reading<'_> {
         let Some(divisor) = self.digits.divisor else {
             return true;
         };
-        let left = (divisor.places - i64::from(place.places)).max(0);
-        let mut rest = place.rest;
-        for _ in 0..left {
-            if rest == 0 {
-                break;
-            }
-            rest = rest * 10 % divisor.of;
-        }
-        rest == 0
+        let left = divisor.places - i64::from(place.places);
+        let rest = (0..left).fold(place.rest, |rest, _| divisor.appended(rest, 0));
+        divisor.divides(rest)
     }
 }
 

@@ -25,6 +25,8 @@ const PLACES: u16 = 12;
 /// A bound with more digits before the point is out of reach.
 const MOST_DIGITS: u16 = 64;
 const LARGEST_DIVISOR: u64 = 10_000;
+/// Digits after a divisor's point.
+const MOST_PLACES: i64 = 64;
 /// With a larger divisor characters are counted instead of nodes multiplied.
 const SMALL_DIVISOR: u64 = 200;
 const MOST_NODES: usize = 120_000;
@@ -127,10 +129,17 @@ impl NumberSpec {
             let step = step.scaled(places)?;
             (all / divisor_of_both(all, step)).checked_mul(step)
         });
-        match of.filter(|&of| of <= LARGEST_DIVISOR) {
-            Some(of) => Ok(Some(Divisor { of, places })),
-            None => Err(LanguageError::Divisor(LARGEST_DIVISOR)),
+        // Zeros at its end are counted, not multiplied.
+        let mut of = of.unwrap_or(u64::MAX);
+        let mut zeros = 0;
+        while of % 10 == 0 {
+            of /= 10;
+            zeros += 1;
         }
+        if of > LARGEST_DIVISOR || places > MOST_PLACES {
+            return Err(LanguageError::Divisor(LARGEST_DIVISOR));
+        }
+        Ok(Some(Divisor { of, zeros, places }))
     }
 }
 
@@ -211,7 +220,9 @@ pub(super) fn all_valid(spec: &NumberSpec, whole: bool) -> Option<Arc<Table>> {
 
 fn limits(range: &Range, divisor: Option<Divisor>, integer: bool) -> Limits {
     let places = if integer { 0 } else { PLACES };
-    if let Some(divisor) = divisor.filter(|divisor| divisor.of > SMALL_DIVISOR) {
+    if let Some(divisor) =
+        divisor.filter(|divisor| divisor.of * (divisor.zeros + 1) > SMALL_DIVISOR)
+    {
         return Limits {
             whole: None,
             places: Some(places.min(u16::try_from(divisor.places).unwrap_or(PLACES))),

@@ -82,7 +82,8 @@ fn keywords() -> impl Strategy<Value = NumberSpec> {
         "exclusiveMaximum",
     ]);
     let divisor = prop::sample::select(vec![
-        "1", "2", "5", "7", "12", "2.5", "0.5", "0.01", "0.1", "0.03", "1e2", "1e-3",
+        "1", "2", "5", "7", "12", "2.5", "0.5", "0.01", "0.1", "0.03", "1e2", "1e-3", "1200",
+        "0.25", "30",
     ]);
     (
         prop::collection::vec((keyword, decimal()), 0..4),
@@ -269,17 +270,36 @@ fn divisors_are_together_and_bounded() {
     );
     for (of, error) in [
         ("10001", LanguageError::Divisor(10_000)),
+        ("3e-999999999", LanguageError::Divisor(10_000)),
+        ("7e300", LanguageError::Divisor(10_000)),
         ("0", LanguageError::NoDivisor),
         ("-2", LanguageError::NoDivisor),
     ] {
         assert_eq!(number(&spec(&[("multipleOf", of)])).unwrap_err(), error);
     }
-    let fine = number(&spec(&[("multipleOf", "1e-300")])).unwrap();
+    let fine = number(&spec(&[("multipleOf", "1e-60")])).unwrap();
     assert!(has(&fine, "0.25"));
     assert!(has(
         &integer(&spec(&[("multipleOf", "9999")])).unwrap(),
         "19998"
     ));
+}
+
+#[test]
+fn a_round_divisor_may_be_large() {
+    for (of, multiples) in [(1_000_000, 50), (86_400, 300), (3600, 300), (20_000_000, 3)] {
+        let language = integer(&spec(&[("multipleOf", &of.to_string())])).unwrap();
+        for value in (-multiples..=multiples).map(|at| at * of) {
+            assert!(has(&language, value.to_string()), "{value} of {of}");
+            for near in [value - 1, value + 10, value + of / 10, value + of / 2] {
+                assert_eq!(
+                    has(&language, near.to_string()),
+                    near % of == 0,
+                    "{near} of {of}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
