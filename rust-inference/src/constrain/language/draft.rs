@@ -142,6 +142,21 @@ impl Draft {
         )
     }
 
+    /// What `other` does not have of it; nothing where that takes more than `most` nodes.
+    pub(super) fn except(&self, other: &Self, most: usize) -> Option<Self> {
+        let classes = Classes::by(|byte| (self.classes.of(byte), other.classes.of(byte)));
+        Self::explore(
+            classes,
+            (0, Some(0)),
+            most,
+            |&(one, two)| self.is_accepting(one) && !two.is_some_and(|two| other.is_accepting(two)),
+            |&(one, two), byte| {
+                let two = two.and_then(|two| other.step(two, byte));
+                Some((self.step(one, byte)?, two))
+            },
+        )
+    }
+
     /// Without the nodes from which no end can be reached.
     pub(super) fn trimmed(self) -> Self {
         let live = Reverse::of_draft(&self).distances(|node| self.is_accepting(node));

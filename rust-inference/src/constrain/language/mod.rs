@@ -19,6 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod utf8;
 
 use std::sync::Arc;
 

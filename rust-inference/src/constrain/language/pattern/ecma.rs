@@ -206,7 +206,7 @@ impl Reader {
             .any(|look| self.skip(look))
         {
             return Err(self.error(
-                "lookahead and lookbehind cannot be held to: write what may stand there instead",
+                "lookahead can be held to right after ^ only, and lookbehind not at all: write what may stand there instead",
             ));
         } else if self.skip("?<") || self.skip("?P<") {
             ("(?:", true)

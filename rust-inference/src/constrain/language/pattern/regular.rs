@@ -39,11 +39,11 @@ pub(in super::super) struct Pattern {
     pub(in super::super) complete: bool,
 }
 
-/// The texts in which an ECMAScript pattern is found.
-pub(in super::super) fn of_ecma(pattern: &str) -> Result<Pattern, LanguageError> {
+/// The texts in which an ECMAScript pattern without lookahead is found.
+pub(super) fn found(pattern: &str, counting: bool) -> Result<Pattern, LanguageError> {
     let translated = translate(pattern)?;
     let hir = parsed(&translated.rust)?;
-    if let Some((hir, min, max)) = counted(&hir) {
+    if let Some((hir, min, max)) = counted(&hir).filter(|_| counting) {
         return Ok(Pattern {
             draft: whole(&hir)?,
             min,
@@ -51,15 +51,8 @@ pub(in super::super) fn of_ecma(pattern: &str) -> Result<Pattern, LanguageError>
             complete: true,
         });
     }
-    let draft = whole(&searched(hir))?;
     Ok(Pattern {
-        draft: if translated.words {
-            draft
-                .both(&ascii(), MOST_NODES)
-                .ok_or(LanguageError::TooLarge)?
-        } else {
-            draft
-        },
+        draft: whole(&searched(hir))?,
         min: 0,
         max: None,
         complete: !translated.words,
@@ -127,12 +120,6 @@ fn searched(hir: Hir) -> Hir {
         parts.push(anything());
     }
     Hir::concat(parts)
-}
-
-fn ascii() -> Draft {
-    let classes = Classes::by(|byte| byte.is_ascii());
-    let step = |(): &(), byte: u8| byte.is_ascii().then_some(());
-    Draft::explore(classes, (), 1, |()| true, step).unwrap_or_else(Draft::nothing)
 }
 
 fn whole(hir: &Hir) -> Result<Draft, LanguageError> {

@@ -56,6 +56,10 @@ const PATTERNS: &[&str] = &[
     "a{0}b",
     "^[^\\d\\s]$",
     "x*?y+?",
+    "^(?!\\s*$).+",
+    "^(?=.*[a-z])(?=.*[A-Z1-5]).{2,8}$",
+    "(?i)^(?=a|b)(?!.*[)|]|ab)\\S*",
+    "^(?!foo)(?!(a|b)c).*$",
 ];
 
 proptest! {
@@ -123,6 +127,11 @@ fn what_is_peculiar_to_ecmascript_is_kept() {
         ("^[a--]+$", "-a", false),
         ("\\bfoo\\b", "a foo", true),
         ("\\bfoo\\b", "afoo", false),
+        ("^(?!\\bfoo\\b)", "afoo", true),
+        ("^(?!\\bfoo\\b)", "foo a", false),
+        ("^(?!a{9,})a", "aaaaaaaaaaa", false),
+        ("^(?=.{9,20}$)a*", "aaaaaaaa", false),
+        ("^(?=.{9,20}$)a*", "aaaaaaaaa", true),
         ("^a\\Bb", "ab", true),
         ("^\\0$", "\0", true),
         ("^[\\w-z]+$", "a-z", true),
@@ -138,7 +147,11 @@ fn what_is_peculiar_to_ecmascript_is_kept() {
 #[test]
 fn what_no_automaton_can_do_is_refused_with_its_reason() {
     for (pattern, reason) in [
-        ("^(?=a)", "lookahead"),
+        ("(?=a)b", "lookahead"),
+        ("^(?=a)b|c", "lookahead"),
+        ("^(?=a)*b", "lookahead"),
+        ("^(?=a(?=b))", "lookahead"),
+        ("^(?=a", "lookahead"),
         ("(?<!a)b", "lookbehind"),
         ("(a)\\1", "backreference"),
         ("(?<n>a)\\k<n>", "backreference"),
