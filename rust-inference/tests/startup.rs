@@ -143,6 +143,11 @@ fn a_wrong_flag_is_told_with_its_cure() {
             "give at most 1024",
             "rust-inference --help",
         ),
+        (
+            &["--prefix-cache-mib", "1G"],
+            "give a whole number of MiB",
+            "rust-inference --help",
+        ),
         (&["serve"], "serve", "rust-inference --help"),
     ] {
         let (status, said, cure) = failed(flags);
