@@ -51,7 +51,7 @@ impl Segment {
             Some(own.to_vec())
         });
         // What was chosen before is not how the text would have been cut: then the rest is cut by itself.
-        behind.or_else(|| cut(vocabulary, run))
+        behind.or_else(|| cut_anyway(vocabulary, run))
     }
 
     /// The tokens of `run` that stay the same whatever follows. `continues` tells whether some token begins with the bytes
@@ -91,6 +91,20 @@ fn whole_characters<'a>(before: &[u8], run: &'a [u8]) -> &'a [u8] {
         chunk.invalid().len()
     });
     run.get(..run.len().saturating_sub(whole)).unwrap_or(run)
+}
+
+/// Text cut by itself, though it may begin within a character.
+fn cut_anyway(vocabulary: &Vocabulary, run: &[u8]) -> Option<Vec<u32>> {
+    let within = run
+        .iter()
+        .take_while(|byte| matches!(byte, 0x80..0xc0))
+        .count();
+    let (within, rest) = run.split_at(within);
+    let mut ids: Vec<u32> = (within.iter())
+        .map(|byte| vocabulary.all.token(*byte))
+        .collect::<Option<_>>()?;
+    ids.extend(cut(vocabulary, rest)?);
+    Some(ids)
 }
 
 /// Text cut by itself. `None` if the bytes are no text.

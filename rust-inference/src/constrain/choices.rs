@@ -1,11 +1,13 @@
 //! Which tokens may come next.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap as HashMap;
 
 use super::{
     grammar::{Form, Symbol},
     language::{Language, State as Place},
-    machine::{DEAD, Frame, Machine, StackId, StateId},
+    machine::{DEAD, Frame, Key, Machine, Quoted, StackId, StateId},
     next::Candidates,
     options::Notation,
     text_tokens::{TextTokens, candidates},
@@ -70,10 +72,10 @@ impl Work {
     pub(super) fn new(machine: Machine) -> Self {
         Self {
             machine,
-            known: HashMap::new(),
-            masks: HashMap::new(),
-            sole: HashMap::new(),
-            needed: HashMap::new(),
+            known: HashMap::default(),
+            masks: HashMap::default(),
+            sole: HashMap::default(),
+            needed: HashMap::default(),
         }
     }
 
@@ -117,11 +119,10 @@ impl Work {
     fn find(&mut self, vocabulary: &Vocabulary, state: StateId) -> Choices {
         let (texts, others) = self.parts(state);
         let controls = self.controls(vocabulary, state);
-        if let ([text], true, Notation::Call) = (
-            texts.as_slice(),
-            others.is_empty(),
-            self.machine.rules.notation,
-        ) {
+        if let [text] = texts.as_slice()
+            && others.is_empty()
+            && ends_with_control(text, self.machine.rules.notation)
+        {
             let tokens = vocabulary.text_tokens(&text.language, text.place.node, false);
             if let Some((all, _)) = tokens.all(&text.language, text.place.count) {
                 return self.with_controls(all, controls, vocabulary.size);
@@ -204,6 +205,8 @@ impl Work {
                         escaped,
                     },
                     Frame::Prose { calls, .. } => Frame::Prose { place, calls },
+                    // Its text would be another; what completes it is as long.
+                    Frame::Key(key) => Frame::Key(Key { place, ..key }),
                     other => other,
                 };
                 let stack = self.machine.push(frame, text.below);
@@ -223,7 +226,7 @@ impl Work {
         texts: &[Text],
         others: Vec<StackId>,
     ) -> Vec<Choice> {
-        let mut choices: HashMap<StateId, Vec<u32>> = HashMap::new();
+        let mut choices: HashMap<StateId, Vec<u32>> = HashMap::default();
         let mut walk = |tree: &super::vocabulary::Tree, start: StateId, machine: &mut Machine| {
             let step = |state, byte| {
                 Some(machine.step(state, Symbol::Byte(byte))).filter(|state| *state != DEAD)
@@ -236,11 +239,19 @@ impl Work {
             let start = self.machine.state(others);
             walk(&vocabulary.all, start, &mut self.machine);
         }
-        if self.machine.rules.notation == Notation::Json && !texts.is_empty() {
-            let stacks = (texts.iter()).map(|text| self.machine.push(text.frame, text.below));
-            let stacks = stacks.collect();
+        let notation = self.machine.rules.notation;
+        let stacks = (texts
+            .iter()
+            .filter(|text| !ends_with_control(text, notation)))
+        .map(|text| self.machine.push(text.frame, text.below))
+        .collect::<Vec<_>>();
+        if !stacks.is_empty() {
+            let tree = match notation {
+                Notation::Json => &vocabulary.quoting,
+                Notation::Call => &vocabulary.colons,
+            };
             let start = self.machine.state(stacks);
-            walk(&vocabulary.quoting, start, &mut self.machine);
+            walk(tree, start, &mut self.machine);
         }
         (choices.into_iter())
             .map(|(to, ids)| Choice {
@@ -273,6 +284,11 @@ impl Work {
                     _ => None,
                 },
                 Frame::Prose { place, .. } => Some((self.machine.prose.clone(), place)),
+                Frame::Key(Key {
+                    place,
+                    quoted: Quoted::Within,
+                    ..
+                }) => Some((self.machine.keys.clone(), place)),
                 _ => None,
             };
             match language {
@@ -297,5 +313,14 @@ impl Work {
         }
         ids.sort_unstable();
         ids
+    }
+}
+
+/// Whether the token that ends the text is a control token.
+fn ends_with_control(text: &Text, notation: Notation) -> bool {
+    match text.frame {
+        Frame::Prose { .. } => true,
+        Frame::Text { .. } => notation == Notation::Call,
+        _ => false,
     }
 }

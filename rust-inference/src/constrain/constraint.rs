@@ -24,6 +24,7 @@ const MAX_SIZE: usize = 1 << 20;
 pub struct Grammar {
     rules: Arc<Rules>,
     prose: Language,
+    keys: Language,
 }
 
 /// Whether and what the model may call.
@@ -51,10 +52,13 @@ impl Grammar {
     }
 
     fn new(rules: Rules) -> Result<Self, Vec<Note>> {
-        let prose = prose().map_err(|error| vec![Note::new("", error.to_string())])?;
+        let ours = |language: Result<Language, LanguageError>| {
+            language.map_err(|error| vec![Note::new("", error.to_string())])
+        };
         Ok(Self {
             rules: Arc::new(rules),
-            prose,
+            prose: ours(prose())?,
+            keys: ours(keys())?,
         })
     }
 
@@ -73,6 +77,15 @@ impl Grammar {
 fn prose() -> Result<Language, LanguageError> {
     language::text(&TextSpec {
         never: CONTROL_TOKENS.to_vec(),
+        ..TextSpec::default()
+    })
+}
+
+/// Keys that no schema declares: what people give as one, and what can stand without delimiters.
+fn keys() -> Result<Language, LanguageError> {
+    language::text(&TextSpec {
+        patterns: vec![r"^[A-Za-z0-9_$@][A-Za-z0-9_./@$-]*$".to_owned()],
+        max: Some(64),
         ..TextSpec::default()
     })
 }
@@ -144,5 +157,9 @@ impl Constraint {
 }
 
 fn fresh(grammar: &Grammar) -> Work {
-    Work::new(Machine::new(grammar.rules.clone(), grammar.prose.clone()))
+    Work::new(Machine::new(
+        grammar.rules.clone(),
+        grammar.prose.clone(),
+        grammar.keys.clone(),
+    ))
 }

@@ -133,6 +133,8 @@ pub(super) struct Rules {
     pub(super) root: Option<NodeId>,
     pub(super) notation: Notation,
     pub(super) order: ArgumentOrder,
+    /// Symbols that one step may add to the shortest way to the end, about at most.
+    pub(super) spread: u32,
     /// What was told of the schemas.
     pub(super) notes: Vec<Note>,
 }

@@ -1,6 +1,8 @@
 //! Close to the limit of tokens only that is possible which can still be completed.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap as HashMap;
 
 use super::{
     canonical::{Segment, cut},
@@ -11,6 +13,9 @@ use super::{
     text_tokens::candidates,
     vocabulary::Vocabulary,
 };
+
+/// Tokens beyond what a step may be expected to add to the way to the end: from there on every choice is looked at.
+const MARGIN: usize = 64;
 
 pub(super) enum Within {
     Choices(Choices),
@@ -27,8 +32,13 @@ pub(super) fn within(
     left: usize,
 ) -> Within {
     let choices = work.choices(vocabulary, state);
+    let machine = &work.machine;
+    let far = (machine.rules.spread.saturating_mul(4)).saturating_add(machine.cost(state));
+    if left > far as usize + MARGIN {
+        return Within::Choices(choices);
+    }
     let leading = work.leading(vocabulary, state);
-    let mut known: HashMap<StateId, bool> = HashMap::new();
+    let mut known: HashMap<StateId, bool> = HashMap::default();
     let mut fits =
         |to: StateId| *(known.entry(to)).or_insert_with(|| can_end(work, vocabulary, to, left));
     let fit: Vec<bool> = leading.iter().map(|choice| fits(choice.to)).collect();

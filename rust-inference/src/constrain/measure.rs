@@ -30,6 +30,12 @@ impl Rules {
             }
         }
         self.prune();
+        let shapes = self.nodes.iter().flat_map(|node| &node.shapes);
+        let costs = shapes.map(|shape| shape.cost);
+        let literals = self.literals.iter().map(|literal| literal.len() as u32);
+        let most = costs.max().unwrap_or(0);
+        let most = most.saturating_add(literals.max().unwrap_or(0));
+        self.spread = self.spread.max(most);
     }
 
     fn measured(&self, id: NodeId, at: usize) -> (u32, u32) {

@@ -85,6 +85,12 @@ impl Tree {
         self.walk_range(from, to, start, &mut step, &mut found);
     }
 
+    /// The token of one byte.
+    pub(super) fn token(&self, byte: u8) -> Option<u32> {
+        let (_, twig) = self.child(0, self.twigs.len(), byte)?;
+        (twig.token != NONE).then_some(twig.token)
+    }
+
     fn child(&self, from: usize, to: usize, byte: u8) -> Option<(usize, Twig)> {
         let mut at = from;
         while at < to {
@@ -155,6 +161,8 @@ pub struct Vocabulary {
     /// Those with a quote or a backslash, which mean something in a string of JSON; and all others.
     pub(super) quoting: Tree,
     pub(super) plain: Tree,
+    /// Those with a colon, which ends a key.
+    pub(super) colons: Tree,
     /// Rows of the head.
     pub(super) size: usize,
     /// Bytes of the longest token.
@@ -184,11 +192,11 @@ impl Vocabulary {
             }
             same
         });
-        let part = |quoting: bool| {
-            let quotes = |bytes: &[u8]| bytes.iter().any(|byte| matches!(byte, b'"' | b'\\'));
-            let part = tokens.iter().filter(|(bytes, _)| quotes(bytes) == quoting);
+        let part = |fits: &dyn Fn(&[u8]) -> bool| {
+            let part = tokens.iter().filter(|(bytes, _)| fits(bytes));
             Tree::new(&part.copied().collect::<Vec<_>>())
         };
+        let quotes = |bytes: &[u8]| bytes.iter().any(|byte| matches!(byte, b'"' | b'\\'));
         let id = |text: &str| tokenizer.control(text);
         let calls_end = id("<start_function_response>");
         let named = [
@@ -210,8 +218,9 @@ impl Vocabulary {
         controls.insert(Symbol::EndAnswer, ends);
         Self {
             all: Tree::new(&tokens),
-            quoting: part(true),
-            plain: part(false),
+            quoting: part(&quotes),
+            plain: part(&|bytes| !quotes(bytes)),
+            colons: part(&|bytes| bytes.contains(&b':')),
             size,
             longest: tokens
                 .iter()

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// No undeclared key is longer than this, its colon and quotes included.
-const KEY_COST: u32 = 44;
+const KEY_COST: u32 = 72;
 
 impl Machine {
     /// Of a frame in a stack that is `depth` deep with it, above `below`.
@@ -75,7 +75,7 @@ impl Machine {
                 };
                 sum([1, cheapest.unwrap_or_else(extra)])
             }
-            Frame::Key { .. } => {
+            Frame::Key(_) => {
                 let extra = match self.top(below) {
                     Some((Frame::Object { shape, .. }, _)) => rules
                         .object(shape.node, shape.shape)

@@ -1,172 +1,153 @@
-//! Keys that a schema does not declare but allows.
-//!
-//! They are written behind the declared ones, of small letters, digits and underscores, each greater than the one before
-//! it: so none stands twice, and they are in order.
+//! Keys that a schema does not declare but allows. They are written behind the declared ones, and none twice.
 
 use super::{
     super::{
         grammar::{ObjectForm, Symbol},
-        options::{ArgumentOrder, Notation},
+        language::State as Place,
+        options::Notation,
     },
     Frame, Machine, Quoted, StackId, Stage,
 };
 
-/// Bytes of a key.
-const LONGEST: usize = 40;
-
-/// The greatest byte of a key.
-const LAST: u8 = b'z';
+/// What is known of a key while it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in super::super) struct Key {
+    /// The number of its text.
+    pub(in super::super) text: usize,
+    /// Where that stands in the language of keys.
+    pub(in super::super) place: Place,
+    pub(in super::super) quoted: Quoted,
+}
 
 impl Machine {
     /// Whether an undeclared key may come next.
-    pub(super) fn may_have_extra(
-        &self,
-        object: &ObjectForm,
-        done: usize,
-        last: usize,
-        depth: u32,
-    ) -> bool {
-        object.extra.is_some_and(|extra| self.fits(extra, depth))
-            && self.may_close(object, done)
-            && can_be_greater(b"", &self.key_before(object, done, last))
+    pub(super) fn may_have_extra(&self, object: &ObjectForm, done: usize, depth: u32) -> bool {
+        object.extra.is_some_and(|extra| self.fits(extra, depth)) && self.may_close(object, done)
     }
 
-    /// The key that an undeclared one has to be greater than.
-    fn key_before(&self, object: &ObjectForm, done: usize, last: usize) -> Vec<u8> {
-        if let Some(key) = self.keys.thing(last).filter(|key| !key.is_empty()) {
-            return key.clone().into_bytes();
+    /// A key of which nothing is written.
+    pub(super) fn no_key(&self) -> Key {
+        Key {
+            text: 0,
+            place: self.keys.start(),
+            quoted: match self.rules.notation {
+                Notation::Call => Quoted::Within,
+                Notation::Json => Quoted::Before,
+            },
         }
-        // Only where keys are sorted does it matter what was declared.
-        if self.rules.order != ArgumentOrder::Sorted {
-            return Vec::new();
-        }
-        let before = done.checked_sub(1).and_then(|at| object.fields.get(at));
-        before.map_or_else(Vec::new, |field| field.key.to_lowercase().into_bytes())
+    }
+
+    /// The text may be a key of its own.
+    fn is_new(&self, object: &ObjectForm, used: usize, text: usize) -> bool {
+        let used = self.used.thing(used);
+        !used.is_some_and(|used| used.contains(&text))
+            && !(self.texts.thing(text)).is_some_and(|text| is_declared(object, text))
     }
 
     /// `below`: the object that the key is of.
     pub(super) fn step_key(
         &mut self,
-        key: usize,
-        quoted: Quoted,
+        key: Key,
         below: StackId,
         symbol: Symbol,
         out: &mut Vec<StackId>,
     ) {
         let rules = self.rules.clone();
-        let Some((object_frame, under)) = self.top(below) else {
-            return;
-        };
-        let Frame::Object {
-            shape, done, last, ..
-        } = object_frame
-        else {
+        let Some((Frame::Object { shape, used, .. }, under)) = self.top(below) else {
             return;
         };
         let (Some(object), Symbol::Byte(byte)) = (rules.object(shape.node, shape.shape), symbol)
         else {
             return;
         };
-        let before = self.key_before(object, done, last);
-        let text = self.keys.thing(key).cloned().unwrap_or_default();
-        let whole = is_whole(object, &text, &before);
         let json = rules.notation == Notation::Json;
-        let ends = match quoted {
-            Quoted::Before => {
-                let quoted = Quoted::Within;
-                let key = Frame::Key { key, quoted };
-                out.extend((byte == b'"').then(|| self.push(key, below)));
+        let whole = self.keys.accepts(key.place) && self.is_new(object, used, key.text);
+        let next = match (key.quoted, byte) {
+            (Quoted::Before, b'"') => Some(Key {
+                quoted: Quoted::Within,
+                ..key
+            }),
+            (Quoted::Within, b'"') if json => whole.then_some(Key {
+                quoted: Quoted::Behind,
+                ..key
+            }),
+            (Quoted::Behind, b':') => return self.end_key(key, below, under, out),
+            (Quoted::Within, b':') if !json => {
+                if whole {
+                    self.end_key(key, below, under, out);
+                }
                 return;
             }
-            Quoted::Within if json && byte == b'"' => {
-                let quoted = Quoted::Behind;
-                let key = Frame::Key { key, quoted };
-                out.extend(whole.then(|| self.push(key, below)));
-                return;
-            }
-            Quoted::Within => !json && byte == b':' && whole,
-            Quoted::Behind => byte == b':',
+            (Quoted::Within, _) => self.keys.step(key.place, byte).and_then(|place| {
+                let mut text = self.texts.thing(key.text).cloned().unwrap_or_default();
+                text.push(byte);
+                let text = self.texts.number(text);
+                // The last character must not leave a key that stands there already.
+                let open = (0..=u8::MAX).any(|byte| self.keys.step(place, byte).is_some());
+                (open || self.is_new(object, used, text)).then_some(Key { text, place, ..key })
+            }),
+            _ => None,
         };
-        if ends {
-            let Some(extra) = object.extra else {
-                return;
-            };
-            let behind = Frame::Object {
-                shape,
-                done: self.all_done(object),
-                last: key,
-                stage: Stage::Value,
-            };
-            let behind = self.push(behind, under);
-            return out.push(self.push(Frame::Begin(extra), behind));
-        }
-        let letter = byte.is_ascii_lowercase() || byte == b'_';
-        let fits = letter || (byte.is_ascii_digit() && !text.is_empty());
-        if quoted == Quoted::Within && fits && text.len() < LONGEST {
-            let mut text = text;
-            text.push(char::from(byte));
-            if can_be_greater(text.as_bytes(), &before)
-                && (text.len() < LONGEST || is_whole(object, &text, &before))
-            {
-                let key = self.keys.number(text);
-                out.push(self.push(Frame::Key { key, quoted }, below));
-            }
-        }
+        out.extend(next.map(|key| self.push(Frame::Key(key), below)));
+    }
+
+    /// Behind the colon the value comes.
+    fn end_key(&mut self, key: Key, below: StackId, under: StackId, out: &mut Vec<StackId>) {
+        let rules = self.rules.clone();
+        let Some((Frame::Object { shape, used, .. }, _)) = self.top(below) else {
+            return;
+        };
+        let Some(object) = rules.object(shape.node, shape.shape) else {
+            return;
+        };
+        let Some(extra) = object.extra else {
+            return;
+        };
+        let mut keys = self.used.thing(used).cloned().unwrap_or_default();
+        keys.push(key.text);
+        keys.sort_unstable();
+        let behind = Frame::Object {
+            shape,
+            done: self.all_done(object),
+            used: self.used.number(keys),
+            stage: Stage::Value,
+        };
+        let behind = self.push(behind, under);
+        out.push(self.push(Frame::Begin(extra), behind));
     }
 
     /// What completes a key and its colon. `below`: the object that the key is of.
-    pub(super) fn finish_key(&self, key: usize, quoted: Quoted, below: StackId) -> Vec<Symbol> {
+    pub(super) fn finish_key(&self, key: Key, below: StackId) -> Vec<Symbol> {
         let mut symbols = Vec::new();
-        let Some((
-            Frame::Object {
-                shape, done, last, ..
-            },
-            _,
-        )) = self.top(below)
-        else {
-            return symbols;
+        let Some((Frame::Object { shape, used, .. }, _)) = self.top(below) else {
+            return Vec::new();
         };
         let Some(object) = self.rules.object(shape.node, shape.shape) else {
-            return symbols;
+            return Vec::new();
         };
-        let before = self.key_before(object, done, last);
-        let mut text = self.keys.thing(key).cloned().unwrap_or_default();
-        let json = self.rules.notation == Notation::Json;
-        if quoted == Quoted::Before {
-            symbols.push(Symbol::Byte(b'"'));
+        if key.quoted == Quoted::Before {
+            symbols.push(b'"');
         }
-        if quoted != Quoted::Behind {
-            while !is_whole(object, &text, &before) && text.len() < LONGEST {
-                // Greater at once where that is possible; else as the key before, as far as it goes.
-                let at = text.len();
-                let tied = before.get(..at) == Some(text.as_bytes());
-                let byte = match before.get(at) {
-                    Some(byte) if tied && *byte < LAST => LAST,
-                    Some(byte) if tied => *byte,
-                    _ => b'a',
-                };
-                text.push(char::from(byte));
-                symbols.push(Symbol::Byte(byte));
+        if key.quoted != Quoted::Behind {
+            let own = self.texts.thing(key.text).cloned().unwrap_or_default();
+            let mut text = [own.clone(), self.keys.shortest(key.place)].concat();
+            // One more letter until it is a key of its own.
+            while self
+                .texts
+                .known(&text)
+                .is_some_and(|text| !self.is_new(object, used, text))
+                || is_declared(object, &text)
+            {
+                text.push(b'a');
             }
-            symbols.extend(json.then_some(Symbol::Byte(b'"')));
+            symbols.extend_from_slice(text.get(own.len()..).unwrap_or_default());
+            symbols.extend((self.rules.notation == Notation::Json).then_some(b'"'));
         }
-        symbols.push(Symbol::Byte(b':'));
-        symbols
+        symbols.push(b':');
+        symbols.into_iter().map(Symbol::Byte).collect()
     }
 }
 
-/// The key may end here.
-fn is_whole(object: &ObjectForm, key: &str, before: &[u8]) -> bool {
-    !key.is_empty() && key.as_bytes() > before && !object.declared.contains(key)
-}
-
-/// Some key that begins with `key` is greater than `before`.
-fn can_be_greater(key: &[u8], before: &[u8]) -> bool {
-    let Some(rest) = before.strip_prefix(key) else {
-        return key > before;
-    };
-    match rest.iter().find(|byte| **byte != LAST) {
-        Some(byte) => *byte < LAST,
-        None => before.len() < LONGEST,
-    }
+fn is_declared(object: &ObjectForm, key: &[u8]) -> bool {
+    std::str::from_utf8(key).is_ok_and(|key| object.declared.contains(key))
 }

@@ -80,8 +80,8 @@ impl Machine {
                     self.fields(object, (done, stage), stack, self.depth_of(stack), out);
                 }
             }
-            Frame::Key { key, quoted } => {
-                out.extend(self.finish_key(key, quoted, below));
+            Frame::Key(key) => {
+                out.extend(self.finish_key(key, below));
                 if let Some((Frame::Object { shape, .. }, under)) = self.top(below) {
                     let object = rules.object(shape.node, shape.shape);
                     if let Some(extra) = object.and_then(|object| object.extra) {
@@ -179,7 +179,7 @@ impl Machine {
                 .min_by_key(|field| self.field_cost(field));
             needed.extend(cheapest);
             if let (None, Some(extra)) = (cheapest, object.extra) {
-                out.extend(self.finish_key(0, self.unquoted(), stack));
+                out.extend(self.finish_key(self.no_key(), stack));
                 self.value(extra, depth, out);
             }
         }

@@ -11,7 +11,11 @@ mod finish;
 mod object;
 mod step;
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+pub(super) use extra::Key;
+
+use std::{hash::Hash, sync::Arc};
+
+use rustc_hash::FxHashMap as HashMap;
 
 use super::{
     grammar::{MAX_HEIGHT, NodeId, Rules, Symbol},
@@ -56,15 +60,12 @@ pub(super) enum Frame {
         shape: ShapeId,
         /// Fields up to this one are done with; where any order goes, the number of a set of them.
         done: usize,
-        /// The number of the last key that is not declared; 0: there is none.
-        last: usize,
+        /// The number of the set of keys that stand in it undeclared; 0: there are none.
+        used: usize,
         stage: Stage,
     },
     /// A key that is not declared, of the object below.
-    Key {
-        key: usize,
-        quoted: Quoted,
-    },
+    Key(Key),
     /// An answer in prose. `calls`: it may turn to calls.
     Prose {
         place: Place,
@@ -126,31 +127,38 @@ struct Stack {
 pub(super) struct Machine {
     pub(super) rules: Arc<Rules>,
     pub(super) prose: Language,
+    /// Of keys that are not declared.
+    pub(super) keys: Language,
     stacks: Vec<Stack>,
     stack_ids: HashMap<(Frame, StackId), StackId>,
     states: Vec<Box<[StackId]>>,
     state_ids: HashMap<Box<[StackId]>, StateId>,
     steps: HashMap<(StateId, Symbol), StateId>,
-    /// Keys that are not declared, as far as they are written.
-    keys: Numbered<String>,
+    /// The texts of keys that are not declared, as far as they are written.
+    texts: Numbered<Vec<u8>>,
+    /// Sets of such keys.
+    used: Numbered<Vec<usize>>,
     /// Sets of fields, where any order goes.
     sets: Numbered<Vec<u64>>,
 }
 
 impl Machine {
-    pub(super) fn new(rules: Arc<Rules>, prose: Language) -> Self {
+    pub(super) fn new(rules: Arc<Rules>, prose: Language, keys: Language) -> Self {
         let mut machine = Self {
             rules,
             prose,
+            keys,
             stacks: Vec::new(),
-            stack_ids: HashMap::new(),
+            stack_ids: HashMap::default(),
             states: Vec::new(),
-            state_ids: HashMap::new(),
-            steps: HashMap::new(),
-            keys: Numbered::default(),
+            state_ids: HashMap::default(),
+            steps: HashMap::default(),
+            texts: Numbered::default(),
+            used: Numbered::default(),
             sets: Numbered::default(),
         };
-        machine.keys.number(String::new());
+        machine.texts.number(Vec::new());
+        machine.used.number(Vec::new());
         machine.sets.number(Vec::new());
         machine.state(Vec::new());
         machine
@@ -270,7 +278,7 @@ impl<T> Default for Numbered<T> {
     fn default() -> Self {
         Self {
             things: Vec::new(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
         }
     }
 }
@@ -284,6 +292,10 @@ impl<T: Clone + Eq + Hash> Numbered<T> {
         self.things.push(thing.clone());
         self.numbers.insert(thing, number);
         number
+    }
+
+    fn known(&self, thing: &T) -> Option<usize> {
+        self.numbers.get(thing).copied()
     }
 
     fn thing(&self, number: usize) -> Option<&T> {

@@ -3,9 +3,9 @@
 use super::{
     super::{
         grammar::{ObjectForm, Symbol},
-        options::{ArgumentOrder, Notation},
+        options::ArgumentOrder,
     },
-    Frame, Machine, Quoted, StackId, Stage,
+    Frame, Machine, StackId, Stage,
 };
 
 impl Machine {
@@ -20,7 +20,7 @@ impl Machine {
         let Frame::Object {
             shape,
             done,
-            last,
+            used,
             stage,
         } = frame
         else {
@@ -33,7 +33,7 @@ impl Machine {
         let object_frame = |done, stage| Frame::Object {
             shape,
             done,
-            last,
+            used,
             stage,
         };
         if symbol == Symbol::Byte(b'}') && stage != Stage::Comma && self.may_close(object, done) {
@@ -41,7 +41,7 @@ impl Machine {
         }
         if stage == Stage::Value {
             let more = !self.next_fields(object, done, depth).is_empty()
-                || self.may_have_extra(object, done, last, depth);
+                || self.may_have_extra(object, done, depth);
             if symbol == Symbol::Byte(b',') && more {
                 out.push(self.push(object_frame(done, Stage::Comma), below));
             }
@@ -61,18 +61,9 @@ impl Machine {
             let literal = self.push(Frame::Literal { id, at: 0 }, value);
             self.step_stack(literal, symbol, out);
         }
-        if self.may_have_extra(object, done, last, depth) {
-            let quoted = self.unquoted();
-            let key = self.push(Frame::Key { key: 0, quoted }, stack);
+        if self.may_have_extra(object, done, depth) {
+            let key = self.push(Frame::Key(self.no_key()), stack);
             self.step_stack(key, symbol, out);
-        }
-    }
-
-    /// Where a key stands of which nothing is written.
-    pub(super) fn unquoted(&self) -> Quoted {
-        match self.rules.notation {
-            Notation::Call => Quoted::Within,
-            Notation::Json => Quoted::Before,
         }
     }
 

@@ -66,7 +66,7 @@ impl Machine {
                 stage,
             } => self.step_array(shape, (count, stage), (stack, below), symbol, out),
             Frame::Object { .. } => self.step_object(frame, (stack, below), symbol, out),
-            Frame::Key { key, quoted } => self.step_key(key, quoted, below, symbol, out),
+            Frame::Key(key) => self.step_key(key, below, symbol, out),
             Frame::Prose { place, calls } => match (symbol, calls) {
                 (Symbol::Byte(byte), _) => {
                     let next = self.prose.step(place, byte);
@@ -110,7 +110,7 @@ impl Machine {
             (Form::Object(_), Symbol::Byte(b'{')) => Some(Frame::Object {
                 shape,
                 done: 0,
-                last: 0,
+                used: 0,
                 stage,
             }),
             _ => None,

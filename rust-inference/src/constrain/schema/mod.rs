@@ -60,6 +60,8 @@ struct Compiler<'a> {
     exclusive: Vec<disjoint::Exclusive>,
     /// The schema that references start from, and where it stands.
     root: Option<Place<'a>>,
+    /// Bytes of the longest listed value.
+    longest: u32,
     notes: Vec<Note>,
     refused: Vec<Note>,
 }
@@ -114,6 +116,7 @@ impl<'a> Compiler<'a> {
             waiting: Vec::new(),
             exclusive: Vec::new(),
             root: None,
+            longest: 0,
             notes: Vec::new(),
             refused: Vec::new(),
         }
@@ -141,6 +144,7 @@ impl<'a> Compiler<'a> {
             functions: Vec::new(),
             end_call,
             root: None,
+            spread: self.longest,
             notation: self.notation,
             order: self.options.order,
             notes: Vec::new(),

@@ -110,6 +110,9 @@ impl<'a> Compiler<'a> {
                 Value::Object(map) => shapes.extend(self.object_value(map, pointer)),
             }
         }
+        let lengths = texts.iter().copied().chain(words.iter().map(Vec::as_slice));
+        let longest = lengths.map(<[u8]>::len).max().unwrap_or(0) as u32;
+        self.longest = self.longest.max(longest);
         if !texts.is_empty() {
             let language = language::literals(&texts);
             let exact = true;
