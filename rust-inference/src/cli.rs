@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rust_inference::constrain::ArgumentOrder;
 
 /// Serves a Gemma 3 model for function calling over a Unix domain socket.
 #[derive(Debug, Parser)]
@@ -20,6 +21,8 @@ Examples:
   rust-inference --model ~/functiongemma-270m-it     serve a Hugging Face directory
   rust-inference render --input chat.json            print the prompt of {\"messages\": […], \"tools\": […]}
   rust-inference parse --tools tools.json < text     print the calls in a model's text
+  rust-inference accept --tools tools.json < text    say whether the model could have written it
+  rust-inference schema --tools tools.json           print how the schemas are understood
   rust-inference parse --batch < texts.jsonl         the same for a line {\"id\", \"tools\", \"text\"} after the other";
 
 #[derive(Args, Debug)]
@@ -65,6 +68,21 @@ pub(crate) enum Command {
         #[arg(long)]
         batch: bool,
     },
+    /// Say whether a text is one that the constraint accepts: exit 0 if it is, 1 with the byte and what was expected if not,
+    /// 2 if the schemas cannot be kept to
+    Accept(Accept),
+    /// Print what was understood of the tools' schemas, and what was refused; exit 1 if anything was
+    Schema {
+        /// A file with tools, as `OpenAI` writes them: […] or {"tools": […]}
+        #[arg(long, value_name = "FILE", required_unless_present = "batch")]
+        tools: Option<PathBuf>,
+        /// Leave out of the schemas what cannot be kept to, and say so
+        #[arg(long)]
+        lenient: bool,
+        /// Answer each line {"id", "tools"} by a line {"id", "ok", "result" | "error"}; --tools is for lines without
+        #[arg(long)]
+        batch: bool,
+    },
 }
 
 fn mib(text: &str) -> Result<usize, String> {
@@ -72,6 +90,54 @@ fn mib(text: &str) -> Result<usize, String> {
         Ok(n) if n <= 1 << 20 => Ok(n),
         Ok(_) => Err("give at most 1048576".to_owned()),
         Err(_) => Err("give a whole number of MiB, 0 to keep nothing".to_owned()),
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Accept {
+    /// A file with the tools that were offered, as `OpenAI` writes them: […] or {"tools": […]}
+    #[arg(long, value_name = "FILE", required_unless_present = "batch")]
+    pub(crate) tools: Option<PathBuf>,
+    /// The text; - is standard input
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    pub(crate) input: PathBuf,
+    /// Answer each line {"id", "tools", "text"} by a line {"id", "ok", "result" | "error"}; --tools is for lines without
+    #[arg(long)]
+    pub(crate) batch: bool,
+    /// Whether and what may be called: auto, required, none, or the name of a function
+    #[arg(long, value_name = "CHOICE", default_value = "auto")]
+    pub(crate) tool_choice: String,
+    /// Most calls of one answer
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) max_calls: Option<usize>,
+    /// The order of arguments
+    #[arg(long, value_name = "ORDER", default_value = "sorted")]
+    pub(crate) argument_order: Order,
+    /// Leave out of the schemas what cannot be kept to, instead of refusing them
+    #[arg(long)]
+    pub(crate) lenient: bool,
+    /// The Hugging Face directory of a model: count the text in its tokens, and see that they can spell it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Order {
+    /// By name, ignoring case
+    Sorted,
+    /// As the schema lists its properties
+    Declared,
+    /// Any
+    Any,
+}
+
+impl From<Order> for ArgumentOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Sorted => Self::Sorted,
+            Order::Declared => Self::Declared,
+            Order::Any => Self::Any,
+        }
     }
 }
 

@@ -21,6 +21,12 @@ fn main() -> ExitCode {
     let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
         Some(cli::Command::Render { input, batch }) => commands::render(&input, batch),
         Some(cli::Command::Parse { tools, batch }) => commands::parse(tools.as_deref(), batch),
+        Some(cli::Command::Accept(args)) => commands::accept(&args),
+        Some(cli::Command::Schema {
+            tools,
+            lenient,
+            batch,
+        }) => commands::schema(tools.as_deref(), lenient, batch),
         None => serve(cli.serve),
     });
     report(result)

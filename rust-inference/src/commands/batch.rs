@@ -9,9 +9,12 @@ use std::{
 };
 
 use ipc::program::Failure;
-use rust_inference::functiongemma::{InputError, ParseError};
+use rust_inference::{
+    constrain::{self, Note},
+    functiongemma::{InputError, ParseError},
+};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::files;
 
@@ -65,35 +68,48 @@ impl<'a> Question<'a> {
     }
 }
 
-/// Why a line has no result.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(default)]
-pub(super) struct Refusal {
-    /// Of a line that could not be read: which it is, the first being 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u64>,
-    /// The byte of the text at which something is wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<usize>,
-    /// Where in the line something is wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pointer: Option<String>,
-    message: String,
-}
+/// Why a line has no result: `message`, and where that is known `line` (of one that could not be read, the first being
+/// 1), `position` (the byte of the text), `pointer` (into the line), `expected`, and `refused`, all that is wrong
+/// with schemas.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Refusal(Map<String, Value>);
 
 impl Refusal {
-    pub(super) fn at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            pointer: Some(pointer.into()),
-            ..Self::new(message)
-        }
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self(Map::new()).with("message", message.into())
     }
 
-    pub(super) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            ..Self::default()
-        }
+    pub(super) fn at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(message).with("pointer", pointer.into())
+    }
+
+    pub(super) fn no_tools() -> Self {
+        let what = "tools are missing; give them in the line, or all lines the same with --tools";
+        Self::at("/tools", what)
+    }
+
+    fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+impl From<Vec<Note>> for Refusal {
+    fn from(refused: Vec<Note>) -> Self {
+        let told = notes(&refused);
+        let refusal = match refused.into_iter().next() {
+            Some(note) => Self::at(note.pointer, note.what),
+            None => Self::new(""),
+        };
+        refusal.with("refused", told)
+    }
+}
+
+impl From<constrain::Refusal> for Refusal {
+    fn from(refusal: constrain::Refusal) -> Self {
+        Self::new(refusal.message)
+            .with("position", refusal.at)
+            .with("expected", refusal.expected)
     }
 }
 
@@ -105,11 +121,16 @@ impl From<InputError> for Refusal {
 
 impl From<ParseError> for Refusal {
     fn from(error: ParseError) -> Self {
-        Self {
-            position: Some(error.at),
-            ..Self::new(error.to_string())
-        }
+        Self::new(error.to_string()).with("position", error.at)
     }
+}
+
+/// Notes as JSON.
+pub(super) fn notes(notes: &[Note]) -> Value {
+    let notes = notes.iter();
+    notes
+        .map(|note| json!({"pointer": note.pointer, "what": note.what}))
+        .collect()
 }
 
 #[derive(Serialize)]
@@ -151,7 +172,7 @@ fn serve<R: Read>(
 ) -> Result<(), Broken> {
     let mut out = BufWriter::with_capacity(1 << 16, out);
     let mut line = Vec::new();
-    for number in 1.. {
+    for number in 1_u64.. {
         if !lines.buffer().contains(&b'\n') {
             // Reading may wait for somebody who waits for this.
             out.flush().map_err(Broken::Write)?;
@@ -167,11 +188,7 @@ fn serve<R: Read>(
         let (id, outcome) = match read {
             Ok(line) => (line.id, answer(question(&line))),
             Err(message) => {
-                let line = Some(number);
-                let refusal = Refusal {
-                    line,
-                    ..Refusal::new(message)
-                };
+                let refusal = Refusal::new(message).with("line", number);
                 (None, Err(refusal))
             }
         };

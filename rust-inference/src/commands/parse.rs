@@ -29,12 +29,7 @@ pub(crate) fn parse(tools: Option<&Path>, batch: bool) -> Result<(), Failure> {
                     tools_from_json(text).and_then(|tools| toolbox(&tools))
                 })?,
                 (None, Some(offered)) => offered.clone(),
-                (None, None) => {
-                    return Err(Refusal::at(
-                        "/tools",
-                        "tools are missing; give them in the line, or all lines the same with --tools",
-                    ));
-                }
+                (None, None) => return Err(Refusal::no_tools()),
             };
             Ok(calls(toolbox, &line.text()?)?)
         });

@@ -44,7 +44,7 @@ pub struct Note {
 }
 
 impl Note {
-    pub(super) fn new(pointer: impl Into<String>, what: impl Into<String>) -> Self {
+    pub fn new(pointer: impl Into<String>, what: impl Into<String>) -> Self {
         Self {
             pointer: pointer.into(),
             what: what.into(),

@@ -56,7 +56,7 @@ pub struct InputError {
 }
 
 impl InputError {
-    pub(super) fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
+    pub(crate) fn new(place: impl Into<String>, what: impl Into<String>) -> Self {
         Self {
             place: place.into(),
             what: what.into(),

@@ -11,6 +11,7 @@ mod prompt;
 mod reader;
 mod references;
 mod render;
+mod spans;
 mod split;
 mod stream;
 mod toolbox;
@@ -21,27 +22,29 @@ pub use input::{Call, Conversation, InputError, Message, Role, Tool, tools_from_
 pub use parse::{Event, Parser, parse};
 pub use prompt::{OwnedPiece, Prompt};
 pub use reader::ParseError;
+pub(crate) use reader::{Marked, Reader};
 pub use render::{RenderError, TRIGGER, render};
+pub(crate) use spans::{Spans, escaped};
 pub use toolbox::Toolbox;
-pub(crate) use toolbox::lower_types;
+pub(crate) use toolbox::{Unusable, compile, lower_types};
 pub(crate) use value::{is_bare_key, number_text};
 
 /// Nesting of values and schemas that is followed; deeper is an error.
 const MAX_DEPTH: usize = 64;
 
 /// The format's control tokens, by their text: what ids they have is the tokenizer's affair.
-mod control {
-    pub(super) const BOS: &str = "<bos>";
-    pub(super) const EOS: &str = "<eos>";
-    pub(super) const START_TURN: &str = "<start_of_turn>";
-    pub(super) const END_TURN: &str = "<end_of_turn>";
-    pub(super) const START_DECLARATION: &str = "<start_function_declaration>";
-    pub(super) const END_DECLARATION: &str = "<end_function_declaration>";
-    pub(super) const START_CALL: &str = "<start_function_call>";
-    pub(super) const END_CALL: &str = "<end_function_call>";
-    pub(super) const START_RESPONSE: &str = "<start_function_response>";
-    pub(super) const END_RESPONSE: &str = "<end_function_response>";
-    pub(super) const ESCAPE: &str = "<escape>";
+pub(crate) mod control {
+    pub(crate) const BOS: &str = "<bos>";
+    pub(crate) const EOS: &str = "<eos>";
+    pub(crate) const START_TURN: &str = "<start_of_turn>";
+    pub(crate) const END_TURN: &str = "<end_of_turn>";
+    pub(crate) const START_DECLARATION: &str = "<start_function_declaration>";
+    pub(crate) const END_DECLARATION: &str = "<end_function_declaration>";
+    pub(crate) const START_CALL: &str = "<start_function_call>";
+    pub(crate) const END_CALL: &str = "<end_function_call>";
+    pub(crate) const START_RESPONSE: &str = "<start_function_response>";
+    pub(crate) const END_RESPONSE: &str = "<end_function_response>";
+    pub(crate) const ESCAPE: &str = "<escape>";
 
     /// All of them.
     pub const ALL: [&str; 11] = [

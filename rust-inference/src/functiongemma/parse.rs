@@ -183,8 +183,14 @@ impl Parser {
                 self.call(pending, true, events);
             }
             (State::Text, START_RESPONSE | END_TURN | EOS) | (State::Over, _) => {}
-            (State::Text, stray) => self.fail(at, format!("{stray} stands outside a call")),
-            (State::Call(_), stray) => self.fail(at, format!("{stray} stands inside a call")),
+            (State::Text, stray) => self.fail(
+                at,
+                "text, or a call",
+                format!("{stray} stands outside a call"),
+            ),
+            (State::Call(_), stray) => {
+                self.fail(at, END_CALL, format!("{stray} stands inside a call"));
+            }
         }
     }
 
@@ -203,8 +209,13 @@ impl Parser {
         }
     }
 
-    fn fail(&mut self, at: usize, message: String) {
-        self.error = Some(ParseError { at, message });
+    fn fail(&mut self, at: usize, expected: &str, message: String) {
+        let expected = expected.to_owned();
+        self.error = Some(ParseError {
+            at,
+            message,
+            expected,
+        });
     }
 }
 

@@ -17,18 +17,12 @@ impl Toolbox {
         let mut toolbox = Self::default();
         for (i, tool) in tools.iter().enumerate() {
             let place = format!("tools[{i}].parameters");
-            let compile = |schema: &Map<String, Value>| {
-                let unusable = |error: &dyn std::fmt::Display| {
-                    InputError::new(&place, format!("not a usable JSON Schema: {error}"))
-                };
-                let schema = lower_types(&Value::Object(schema.clone()));
-                references::check(&schema).map_err(|error| unusable(&error))?;
-                jsonschema::options()
-                    .with_draft(jsonschema::Draft::Draft202012)
-                    .build(&schema)
-                    .map_err(|error| unusable(&error))
+            let usable = |schema: &Map<String, Value>| {
+                compile(&lower_types(&Value::Object(schema.clone())), false).map_err(|error| {
+                    InputError::new(&place, format!("not a usable JSON Schema: {}", error.what))
+                })
             };
-            let validator = tool.parameters.as_ref().map(compile).transpose()?;
+            let validator = tool.parameters.as_ref().map(usable).transpose()?;
             if toolbox.0.insert(tool.name.clone(), validator).is_some() {
                 return Err(InputError::new(
                     format!("tools[{i}]"),
@@ -79,6 +73,29 @@ impl Toolbox {
             }
         }
     }
+}
+
+/// What is wrong with a schema, and at which JSON pointer of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    pub(crate) pointer: String,
+    pub(crate) what: String,
+}
+
+/// What checks values against a schema; with formats, if they are asserted. References out of it lead nowhere.
+pub(crate) fn compile(schema: &Value, formats: bool) -> Result<Validator, Unusable> {
+    references::check(schema).map_err(|what| Unusable {
+        pointer: String::new(),
+        what,
+    })?;
+    jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
+        .should_validate_formats(formats)
+        .build(schema)
+        .map_err(|error| Unusable {
+            pointer: error.instance_path().to_string(),
+            what: error.to_string(),
+        })
 }
 
 /// Google's own data spells a schema's types in capitals, JSON Schema in small letters. What is data, not schema, is
