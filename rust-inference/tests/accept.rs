@@ -336,6 +336,7 @@ fn the_order_of_arguments_is_the_one_that_was_asked_for() {
         "properties": {"to": {}, "at": {"$ref": "#/$defs/point"}, "Of": {"type": "array", "items": {"$ref": "#/$defs/point"}},
             "either": {"anyOf": [{"properties": {"a": {}, "b": {}}}, {"properties": {"b": {}, "a": {}, "c": {}}}]},
             "all": {"allOf": [{"properties": {"n": {}}}, {"$ref": "#/$defs/point"}, {"properties": {"m": {}}}]},
+            "open": {"properties": {"n": {}}, "additionalProperties": true},
             "map": {"additionalProperties": {"$ref": "#/$defs/point"}}},
         "$defs": {"point": point}});
     let tools = json!([{"name": "f", "parameters": parameters}]);
@@ -345,10 +346,14 @@ fn the_order_of_arguments_is_the_one_that_was_asked_for() {
         ("{at:1,Of:[],to:3}", true, false),
         ("{Of:[],at:2,to:3}", false, false),
         ("{to:1,at:2,Of:[]}", false, true),
-        // What nobody declared stands behind, in any order.
+        // What nobody declared stands behind, in any order, where it is ever written; or in its place.
         ("{to:1,zz:2,aa:3}", false, true),
         ("{aa:1,to:1}", true, false),
         ("{aa:1,AB:1,aC:1}", true, true),
+        ("{map:{zz:1,aa:2}}", true, true),
+        ("{open:{n:1,zz:1,aa:2}}", true, true),
+        ("{open:{aa:1,n:1}}", true, false),
+        ("{open:{zz:1,n:1}}", false, false),
         // All the way down.
         ("{at:{x:1,y:2}}", true, false),
         ("{at:{y:1,x:2}}", false, true),

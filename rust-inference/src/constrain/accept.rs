@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::{Value, json};
 
-use super::{ArgumentOrder, Grammar, Mode, Note, Options, order};
+use super::{Grammar, Mode, Note, Options, grammar::NodeId, order};
 use crate::functiongemma::{
     Call, Marked, ParseError, Reader, Spans, Tool, Unusable, compile,
     control::{END_CALL, END_TURN, START_CALL, START_RESPONSE},
@@ -24,7 +24,6 @@ const SHOWN: usize = 200;
 #[derive(Debug)]
 pub struct Acceptor {
     tools: HashMap<String, Offered>,
-    order: ArgumentOrder,
     grammar: Grammar,
 }
 
@@ -32,6 +31,8 @@ pub struct Acceptor {
 struct Offered {
     schema: Value,
     validator: Validator,
+    /// What of the grammar its arguments are.
+    arguments: NodeId,
 }
 
 /// What an accepted text holds.
@@ -86,14 +87,21 @@ impl Acceptor {
         for note in grammar.notes() {
             left_out(&mut schemas, &note.pointer);
         }
-        for (i, (tool, schema)) in tools.iter().zip(schemas).enumerate() {
+        for (i, (function, schema)) in grammar.rules.functions.iter().zip(schemas).enumerate() {
             let validator = compile(&schema, true)
                 .map_err(|error| vec![Note::new(format!("/tools/{i}/parameters"), error.what)])?;
-            offered.insert(tool.name.clone(), Offered { schema, validator });
+            let one = Offered {
+                schema,
+                validator,
+                arguments: function.arguments,
+            };
+            if offered.insert(function.name.clone(), one).is_some() {
+                let what = format!("a second tool is named {:?}", function.name);
+                return Err(vec![Note::new(format!("/tools/{i}"), what)]);
+            }
         }
         Ok(Self {
             tools: offered,
-            order: options.order,
             grammar,
         })
     }
@@ -170,7 +178,7 @@ impl Acceptor {
         };
         let (arguments, spans) = reader.arguments()?;
         let arguments = Value::Object(arguments);
-        order::check(self.order, &offered.schema, &arguments, &spans)?;
+        order::check(&self.grammar.rules, offered.arguments, &arguments, &spans)?;
         if let Some(error) = offered.validator.iter_errors(&arguments).next() {
             return Err(violation(&offered.schema, &error, &spans));
         }

@@ -22,7 +22,7 @@ const MAX_SIZE: usize = 1 << 20;
 /// Which values are possible. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Grammar {
-    rules: Arc<Rules>,
+    pub(super) rules: Arc<Rules>,
     prose: Language,
     keys: Language,
 }

@@ -1,64 +1,76 @@
-//! Whether the arguments of a call stand in the order that was asked for.
+//! Whether the arguments of a call stand in the order that was asked for, in all objects of them.
 //!
-//! In declared order the schema says which: of an object its `properties`, then those of what it refers to and is
-//! composed of. Where there are alternatives (`anyOf`, `oneOf`) the order of any of them will do.
-
-use std::{cell::Cell, collections::HashMap, ptr};
+//! Sorted are they by name, ignoring case; in declared order as the schema lists them, where there are alternatives
+//! (`anyOf`) as any of them does. Keys that no schema declares are written behind the others, in any order; where the
+//! order is by name they may stand in their place, too, as in what is rendered.
 
 use serde_json::{Map, Value};
 
-use super::{ArgumentOrder, Refusal};
+use super::{
+    ArgumentOrder, Refusal,
+    grammar::{ArrayForm, Form, NodeId, ObjectForm, Rules},
+};
 use crate::functiongemma::{Spans, escaped};
 
-/// Alternatives that are looked at; beyond them an order is not told from another.
-const MOST: usize = 256;
-
-/// Schemas that are looked at, likewise.
-const STEPS: usize = 1 << 20;
-
-/// Schemas that apply to one value together.
-type Together<'a> = Vec<&'a Value>;
-
-struct Check<'a> {
-    root: &'a Value,
-    order: ArgumentOrder,
-    spans: &'a Spans,
-    steps: Cell<usize>,
-}
-
-/// Checks the arguments of a call and all objects in them.
+/// Checks the arguments of a call, which are values of a node.
 pub(super) fn check(
-    order: ArgumentOrder,
-    schema: &Value,
+    rules: &Rules,
+    node: NodeId,
     arguments: &Value,
     spans: &Spans,
 ) -> Result<(), Refusal> {
-    if order == ArgumentOrder::Any {
+    if rules.order == ArgumentOrder::Any {
         return Ok(());
     }
-    let check = Check {
-        root: schema,
-        order,
-        spans,
-        steps: Cell::default(),
-    };
-    check.value(arguments, &check.alternatives(&[schema]), "")
+    Check { rules, spans }.value(arguments, &[node], "")
 }
 
-impl<'a> Check<'a> {
-    fn value(&self, value: &Value, schemas: &[Together<'a>], pointer: &str) -> Result<(), Refusal> {
+struct Check<'a> {
+    rules: &'a Rules,
+    spans: &'a Spans,
+}
+
+impl Check<'_> {
+    /// `nodes`: what the value may be a value of; none of what is valid without ever being written.
+    fn value(&self, value: &Value, nodes: &[NodeId], pointer: &str) -> Result<(), Refusal> {
+        let shapes = nodes.iter().filter_map(|id| self.rules.node(*id));
+        let forms = || {
+            shapes
+                .clone()
+                .flat_map(|node| &node.shapes)
+                .map(|shape| &shape.form)
+        };
         match value {
             Value::Object(map) => {
-                self.object(map, schemas, pointer)?;
+                let objects: Vec<&ObjectForm> = forms()
+                    .filter_map(|form| match form {
+                        Form::Object(object) => Some(object),
+                        _ => None,
+                    })
+                    .collect();
+                self.object(map, &objects, pointer)?;
                 for (key, value) in map {
-                    let below = self.below(schemas, |schema| property(schema, key));
-                    self.value(value, &below, &format!("{pointer}/{}", escaped(key)))?;
+                    let below = objects.iter().filter_map(|object| {
+                        let declared = object.fields.iter().find(|field| field.key == *key);
+                        declared.map(|field| field.value).or(object.extra)
+                    });
+                    self.value(
+                        value,
+                        &once_each(below),
+                        &format!("{pointer}/{}", escaped(key)),
+                    )?;
                 }
             }
             Value::Array(values) => {
+                let arrays: Vec<&ArrayForm> = forms()
+                    .filter_map(|form| match form {
+                        Form::Array(array) => Some(array),
+                        _ => None,
+                    })
+                    .collect();
                 for (i, value) in values.iter().enumerate() {
-                    let below = self.below(schemas, |schema| item(schema, i));
-                    self.value(value, &below, &format!("{pointer}/{i}"))?;
+                    let below = arrays.iter().filter_map(|array| array.item(i));
+                    self.value(value, &once_each(below), &format!("{pointer}/{i}"))?;
                 }
             }
             _ => {}
@@ -69,129 +81,47 @@ impl<'a> Check<'a> {
     fn object(
         &self,
         map: &Map<String, Value>,
-        schemas: &[Together<'a>],
+        objects: &[&ObjectForm],
         pointer: &str,
     ) -> Result<(), Refusal> {
-        let wrong = if self.order == ArgumentOrder::Sorted {
-            out_of_place(map, str::to_lowercase)
-        } else if schemas.len() >= MOST || self.exhausted() {
-            None
-        } else {
-            let wrong = schemas.iter().map(|together| {
-                let places = declared(together);
-                // What is not declared stands behind, in any order.
-                out_of_place(map, |key| places.get(key).copied().unwrap_or(usize::MAX))
+        let sorted = self.rules.order == ArgumentOrder::Sorted;
+        // What is not declared stands behind.
+        let as_written = objects
+            .iter()
+            .filter(|object| !sorted || object.extra.is_some())
+            .map(|object| {
+                out_of_place(map, |key| {
+                    let place = object.fields.iter().position(|field| field.key == key);
+                    place.unwrap_or(object.fields.len())
+                })
             });
-            // Nothing is wrong if one of them finds nothing.
-            wrong.reduce(Option::and).flatten()
-        };
-        let Some((key, before)) = wrong else {
+        let by_name = sorted.then(|| out_of_place(map, str::to_lowercase));
+        // Nothing is wrong if one of the ways finds nothing.
+        let Some((key, before)) = by_name
+            .into_iter()
+            .chain(as_written)
+            .reduce(Option::and)
+            .flatten()
+        else {
             return Ok(());
         };
         let at = self.spans.of(&format!("{pointer}/{}", escaped(key)));
+        let order = if sorted { "sorted" } else { "declared" };
         Err(Refusal {
             at: at.map_or(0, |span| span.key),
             expected: format!("the key {key:?} before {before:?}"),
             message: format!(
-                "the key {key:?} stands behind {before:?}, which is not the {} order",
-                if self.order == ArgumentOrder::Sorted {
-                    "sorted"
-                } else {
-                    "declared"
-                }
+                "the key {key:?} stands behind {before:?}, which is not the {order} order"
             ),
         })
     }
-
-    fn below(
-        &self,
-        schemas: &[Together<'a>],
-        part: impl Fn(&'a Value) -> Option<&'a Value>,
-    ) -> Vec<Together<'a>> {
-        let mut below: Vec<Together<'a>> = Vec::new();
-        if self.order == ArgumentOrder::Sorted {
-            return below;
-        }
-        for together in schemas {
-            let parts: Together<'a> = together.iter().filter_map(|schema| part(schema)).collect();
-            for more in self.alternatives(&parts) {
-                if below.len() < MOST
-                    && !below.iter().any(|known| {
-                        known.len() == more.len()
-                            && known.iter().zip(&more).all(|(a, b)| ptr::eq(*a, *b))
-                    })
-                {
-                    below.push(more);
-                }
-            }
-        }
-        below
-    }
-
-    /// What schemas that apply together come to: each alternative is a list of schemas without references.
-    fn alternatives(&self, schemas: &[&'a Value]) -> Vec<Together<'a>> {
-        let mut found = vec![Vec::new()];
-        for schema in schemas {
-            self.add(schema, &mut Vec::new(), &mut found);
-        }
-        found
-    }
-
-    /// Adds a schema and what it is composed of to each alternative; `within` are those that it is part of.
-    fn add(&self, schema: &'a Value, within: &mut Together<'a>, found: &mut Vec<Together<'a>>) {
-        let steps = self.steps.get() + found.len();
-        self.steps.set(steps);
-        // One that refers to itself says nothing more the second time.
-        if steps > STEPS || within.iter().any(|other| ptr::eq(*other, schema)) {
-            return;
-        }
-        within.push(schema);
-        for together in found.iter_mut() {
-            together.push(schema);
-        }
-        let target = schema.get("$ref").and_then(Value::as_str);
-        let target = target
-            .and_then(|to| to.strip_prefix('#'))
-            .and_then(|at| self.root.pointer(at));
-        for part in target.into_iter().chain(list(schema, "allOf")) {
-            self.add(part, within, found);
-        }
-        for key in ["anyOf", "oneOf"] {
-            let before = found.clone();
-            for (i, branch) in list(schema, key).iter().enumerate() {
-                let mut with = before.clone();
-                self.add(branch, within, &mut with);
-                if i == 0 {
-                    found.clear();
-                }
-                found.extend(with);
-            }
-        }
-        within.pop();
-    }
-
-    /// There is too much to look at to tell one order from another.
-    fn exhausted(&self) -> bool {
-        self.steps.get() > STEPS
-    }
 }
 
-/// The parts of a schema that a keyword lists.
-fn list<'a>(schema: &'a Value, key: &str) -> &'a [Value] {
-    schema
-        .get(key)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
-}
-
-fn property<'a>(schema: &'a Value, key: &str) -> Option<&'a Value> {
-    let declared = schema.get("properties").and_then(|known| known.get(key));
-    declared.or_else(|| schema.get("additionalProperties"))
-}
-
-fn item(schema: &Value, i: usize) -> Option<&Value> {
-    let placed = schema.get("prefixItems").and_then(|items| items.get(i));
-    placed.or_else(|| schema.get("items"))
+fn once_each(nodes: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
+    let mut nodes: Vec<NodeId> = nodes.collect();
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes
 }
 
 /// The first key that stands behind one that should follow it, and that one.
@@ -210,17 +140,4 @@ fn out_of_place<K: Ord>(
         last = Some((now, key));
     }
     None
-}
-
-/// The properties that schemas declare together, each once, in their order.
-fn declared<'a>(together: &[&'a Value]) -> HashMap<&'a str, usize> {
-    let mut places = HashMap::new();
-    let properties = together
-        .iter()
-        .filter_map(|schema| schema.get("properties")?.as_object());
-    for key in properties.flat_map(Map::keys) {
-        let next = places.len();
-        places.entry(key.as_str()).or_insert(next);
-    }
-    places
 }

@@ -308,6 +308,10 @@ pub fn tools_from_json(text: &str) -> Result<Vec<Tool>, InputError> {
         .collect()
 }
 
+/// What the schema of a tool's arguments is called: by `OpenAI`, by MCP, by Anthropic. Overlooked, a tool would seem to take
+/// no arguments.
+const SCHEMA_KEYS: [&str; 3] = ["parameters", "inputSchema", "input_schema"];
+
 fn tool_from_json(place: &str, tool: &Value) -> Result<Tool, InputError> {
     let function = tool.get("function").unwrap_or(tool);
     let text = |key: &str| match function.get(key) {
@@ -318,12 +322,15 @@ fn tool_from_json(place: &str, tool: &Value) -> Result<Tool, InputError> {
             "expected a string",
         )),
     };
-    let parameters = match function.get("parameters") {
-        None | Some(Value::Null) => None,
-        Some(Value::Object(map)) => Some(map.clone()),
-        Some(_) => {
+    let schema = SCHEMA_KEYS
+        .iter()
+        .find_map(|key| Some((key, function.get(*key)?)));
+    let parameters = match schema {
+        None | Some((_, Value::Null)) => None,
+        Some((_, Value::Object(map))) => Some(map.clone()),
+        Some((key, _)) => {
             return Err(InputError::new(
-                format!("{place}.parameters"),
+                format!("{place}.{key}"),
                 "expected a JSON Schema object",
             ));
         }

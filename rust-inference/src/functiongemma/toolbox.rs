@@ -101,25 +101,39 @@ pub(crate) fn compile(schema: &Value, formats: bool) -> Result<Validator, Unusab
 /// Google's own data spells a schema's types in capitals, JSON Schema in small letters. What is data, not schema, is
 /// left alone.
 pub(crate) fn lower_types(schema: &Value) -> Value {
+    lowered(schema, false)
+}
+
+/// `names`: the keys are names of somebody's, such as of parameters, and no keywords.
+fn lowered(schema: &Value, names: bool) -> Value {
+    let small = |kind: &Value| {
+        kind.as_str()
+            .map_or(kind.clone(), |kind| kind.to_ascii_lowercase().into())
+    };
     match schema {
-        Value::Object(map) => Value::Object(map.iter().map(lower_type).collect()),
-        Value::Array(list) => list.iter().map(lower_types).collect(),
+        Value::Object(map) => {
+            let parts = map.iter().map(|(key, value)| {
+                let part = match (key.as_str(), value) {
+                    (_, value) if names => lowered(value, false),
+                    ("type", Value::Array(kinds)) => kinds.iter().map(small).collect(),
+                    ("type", kind) => small(kind),
+                    ("enum" | "const" | "default" | "examples", data) => data.clone(),
+                    (key, value) => lowered(value, NAMED.contains(&key)),
+                };
+                (key.clone(), part)
+            });
+            Value::Object(parts.collect())
+        }
+        Value::Array(list) => list.iter().map(|schema| lowered(schema, false)).collect(),
         other => other.clone(),
     }
 }
 
-fn lower_type((key, value): (&String, &Value)) -> (String, Value) {
-    let lowered = match (key.as_str(), value) {
-        ("type", Value::String(kind)) => Value::String(kind.to_ascii_lowercase()),
-        ("type", Value::Array(kinds)) => kinds
-            .iter()
-            .map(|kind| {
-                kind.as_str()
-                    .map_or(kind.clone(), |k| k.to_ascii_lowercase().into())
-            })
-            .collect(),
-        ("enum" | "const" | "default" | "examples", data) => data.clone(),
-        (_, other) => lower_types(other),
-    };
-    (key.clone(), lowered)
-}
+/// The keywords whose schemas have names.
+const NAMED: [&str; 5] = [
+    "properties",
+    "patternProperties",
+    "dependentSchemas",
+    "$defs",
+    "definitions",
+];
