@@ -23,6 +23,7 @@ pub use parse::{Event, Parser, parse};
 pub use prompt::{OwnedPiece, Prompt};
 pub use reader::ParseError;
 pub(crate) use reader::{Marked, Reader};
+pub(crate) use references::pointer;
 pub use render::{RenderError, TRIGGER, render};
 pub(crate) use spans::{Spans, escaped};
 pub use toolbox::Toolbox;

@@ -84,10 +84,8 @@ impl<'a> Walk<'a> {
             Some(None) => return Ok(Reach { size: 1, height: 1 }),
             None => {}
         }
-        let target = to
-            .strip_prefix('#')
-            .filter(|pointer| !pointer.contains('%'))
-            .and_then(|pointer| self.root.pointer(pointer))
+        let target = pointer(to)
+            .and_then(|pointer| self.root.pointer(&pointer))
             .ok_or_else(|| {
                 format!("the reference {to:?} leads nowhere: write it as #/$defs/NAME, and NAME into $defs")
             })?;
@@ -96,6 +94,20 @@ impl<'a> Walk<'a> {
         self.known.insert(to, Some(reach));
         Ok(reach)
     }
+}
+
+/// The JSON pointer that a reference is, if it is one within the schema: a part of an address, some of whose bytes
+/// may be written as %XX.
+pub(crate) fn pointer(reference: &str) -> Option<String> {
+    let mut rest = reference.strip_prefix('#')?;
+    let mut bytes = Vec::new();
+    while let Some((before, behind)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        bytes.push(u8::from_str_radix(behind.get(..2)?, 16).ok()?);
+        rest = behind.get(2..)?;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8(bytes).ok()
 }
 
 fn too_deep() -> String {
@@ -128,6 +140,7 @@ mod tests {
             json!({"$id": "a", "$defs": {
                 "A": {"properties": {"l": {"$ref": "#/$defs/A"}, "r": {"$ref": "#/$defs/B"}}},
                 "B": {"items": {"$ref": "#/$defs/A"}}}, "$ref": "#/$defs/A"}),
+            json!({"$ref": "#/$defs/per%25cent", "$defs": {"per%cent": {"$ref": "#/$defs/%C3%BC"}, "ü": {}}}),
             chain(100, |next| next),
             chain(10, twice),
         ] {
@@ -151,6 +164,8 @@ mod tests {
             (json!({"$ref": "#anchor"}), "leads nowhere"),
             (json!({"$ref": "http://127.0.0.1/x"}), "leads nowhere"),
             (json!({"$ref": "#/a%62", "a%62": {}}), "leads nowhere"),
+            (json!({"$ref": "#/a%6", "a%6": {}}), "leads nowhere"),
+            (json!({"$ref": "#/%FF"}), "leads nowhere"),
             (json!({"items": {"$id": "b", "$ref": "#"}}), "$id"),
         ] {
             let error = check(&schema).unwrap_err();

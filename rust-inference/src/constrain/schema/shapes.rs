@@ -190,7 +190,15 @@ impl<'a> Compiler<'a> {
             })
             .collect();
         let mut unevaluated = false;
-        for (value, pointer) in said(alternative, "unevaluatedProperties") {
+        for place in alternative {
+            let Some(value) = place.keyword("unevaluatedProperties") else {
+                continue;
+            };
+            let pointer = format!("{}/unevaluatedProperties", place.pointer);
+            if *value != Value::Bool(true) && !self.sees_all(place, alternative) {
+                let what = "unevaluatedProperties does not see the properties beside it: write it where all of them are below it";
+                self.cannot(Note::new(pointer.clone(), what));
+            }
             if !value.is_boolean() {
                 let what = "unevaluatedProperties is supported as true or false only";
                 self.cannot(Note::new(pointer, what));

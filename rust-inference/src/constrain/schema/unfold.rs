@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Compiler, Place, disjoint::Exclusive};
+use crate::functiongemma;
 
 /// Alternatives of one place. Several `anyOf` in one conjunction multiply.
 const MAX_ALTERNATIVES: usize = 512;
@@ -86,11 +87,40 @@ impl<'a> Compiler<'a> {
         alternatives
     }
 
+    /// Whether all that says something of properties is the schema itself or what it is composed of: `unevaluatedProperties`
+    /// knows of no other.
+    pub(super) fn sees_all(&self, place: &Place<'a>, alternative: &[Place<'a>]) -> bool {
+        let mut seen: Vec<Place<'a>> = Vec::new();
+        let mut open = vec![place.clone()];
+        while let Some(place) = open.pop() {
+            if seen
+                .iter()
+                .any(|known| std::ptr::eq(known.schema, place.schema))
+            {
+                continue;
+            }
+            if let Some(Value::String(to)) = place.keyword("$ref") {
+                open.extend(self.resolve(to));
+            }
+            for keyword in ["allOf", "anyOf", "oneOf"] {
+                open.extend(branches(&place, keyword));
+            }
+            seen.push(place);
+        }
+        let speaks = |place: &&Place<'a>| {
+            place.keyword("properties").is_some() || place.keyword("additionalProperties").is_some()
+        };
+        (alternative.iter().filter(speaks)).all(|place| {
+            seen.iter()
+                .any(|known| std::ptr::eq(known.schema, place.schema))
+        })
+    }
+
     fn resolve(&self, to: &str) -> Option<Place<'a>> {
         let root = self.root.as_ref()?;
-        let pointer = to.strip_prefix('#')?;
+        let pointer = functiongemma::pointer(to)?;
         Some(Place {
-            schema: root.schema.pointer(pointer)?,
+            schema: root.schema.pointer(&pointer)?,
             pointer: format!("{}{pointer}", root.pointer),
         })
     }
