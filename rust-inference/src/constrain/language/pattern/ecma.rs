@@ -13,22 +13,47 @@ const LONGEST: usize = 10_000;
 const DIGIT: &str = "0-9";
 const WORD: &str = "A-Za-z0-9_";
 const SPACE: &str = r"\t-\r \xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000\uFEFF";
-const DOT: &str = r"[^\n\r\u2028\u2029]";
+/// Any character but a line terminator.
+pub(super) const DOT: &str = r"[^\n\r\u2028\u2029]";
+/// A dot as it is without ECMAScript.
+pub(super) const WIDE_DOT: &str = r"[^\n]";
 
 /// A pattern in Rust's notation.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Translated {
     pub(super) rust: String,
-    /// It asks where words begin or end, on which validators disagree outside ASCII.
-    pub(super) words: bool,
+    pub(super) escapes: Escapes,
 }
 
-pub(super) fn translate(pattern: &str) -> Result<Translated, LanguageError> {
+/// Escapes whose meaning is another one for validators that do not know ECMAScript.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Escapes {
+    /// `\b` and `\B`, which are taken for another thing even by validators that translate.
+    pub(super) boundaries: bool,
+    pub(super) words: bool,
+    pub(super) digits: bool,
+    pub(super) spaces: bool,
+}
+
+impl Escapes {
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            boundaries: self.boundaries || other.boundaries,
+            words: self.words || other.words,
+            digits: self.digits || other.digits,
+            spaces: self.spaces || other.spaces,
+        }
+    }
+}
+
+/// `dot`: what a dot stands for.
+pub(super) fn translate(pattern: &str, dot: &'static str) -> Result<Translated, LanguageError> {
     let mut reader = Reader {
         chars: pattern.chars().collect(),
         at: 0,
         rust: String::new(),
-        words: false,
+        dot,
+        escapes: Escapes::default(),
     };
     if reader.chars.len() > LONGEST {
         return Err(reader.error("it is longer than 10,000 characters"));
@@ -36,7 +61,7 @@ pub(super) fn translate(pattern: &str) -> Result<Translated, LanguageError> {
     reader.pattern()?;
     Ok(Translated {
         rust: reader.rust,
-        words: reader.words,
+        escapes: reader.escapes,
     })
 }
 
@@ -44,7 +69,8 @@ struct Reader {
     chars: Vec<char>,
     at: usize,
     rust: String,
-    words: bool,
+    dot: &'static str,
+    escapes: Escapes,
 }
 
 /// What an escape stands for.
@@ -106,7 +132,6 @@ impl Reader {
                         true
                     }
                     Escaped::Boundary(boundary) => {
-                        self.words = true;
                         self.rust.push_str(boundary);
                         false
                     }
@@ -135,7 +160,7 @@ impl Reader {
                     false
                 }
                 '.' => {
-                    self.rust.push_str(DOT);
+                    self.rust.push_str(self.dot);
                     true
                 }
                 _ => self.literal(char),
@@ -235,6 +260,13 @@ impl Reader {
             let not = if negated { "^" } else { "" };
             Escaped::Set(format!("[{not}{ranges}]"))
         };
+        match char {
+            'b' | 'B' if !in_class => self.escapes.boundaries = true,
+            'w' | 'W' => self.escapes.words = true,
+            'd' | 'D' => self.escapes.digits = true,
+            's' | 'S' => self.escapes.spaces = true,
+            _ => {}
+        }
         Ok(match char {
             'd' | 'D' => set(char == 'D', DIGIT),
             'w' | 'W' => set(char == 'W', WORD),

@@ -6,6 +6,8 @@ mod regular;
 
 pub(super) use regular::{Pattern, of_rust};
 
+use ecma::Escapes;
+
 use super::{
     draft::Draft,
     error::LanguageError,
@@ -13,15 +15,17 @@ use super::{
     utf8::{ascii, utf8},
 };
 
-/// The texts in which an ECMAScript pattern is found.
+/// The texts in which an ECMAScript pattern is found; only those on which validators agree, and where repetitions are too
+/// many, only those with fewer.
 pub(super) fn of_ecma(pattern: &str) -> Result<Pattern, LanguageError> {
     let split = lookahead::split(pattern);
-    let mut all = regular::found(&split.rest, true)?;
+    let (mut all, mut escapes) = regular::found(&split.rest, true)?;
     for ahead in &split.ahead {
-        let pattern = regular::found(&ahead.pattern, ahead.wanted)?;
+        let (pattern, others) = regular::found(&ahead.pattern, ahead.wanted)?;
+        escapes = escapes.and(others);
         all.min = all.min.max(pattern.min);
         all.max = [all.max, pattern.max].into_iter().flatten().min();
-        all.complete &= pattern.complete;
+        all.complete &= pattern.complete && ahead.wanted;
         let texts = if ahead.wanted {
             Some(pattern.draft)
         } else {
@@ -29,10 +33,28 @@ pub(super) fn of_ecma(pattern: &str) -> Result<Pattern, LanguageError> {
         };
         all.draft = and(&all.draft, &texts.ok_or(LanguageError::TooLarge)?)?;
     }
-    if !all.complete {
-        all.draft = and(&all.draft, &ascii())?;
+    if let Some(agreed) = agreed(escapes, !split.ahead.is_empty())? {
+        all.complete = false;
+        all.draft = and(&all.draft, &agreed)?;
     }
     Ok(all)
+}
+
+/// Texts on which validators agree. Those that translate ECMAScript's escapes do not do it where there is lookahead.
+fn agreed(escapes: Escapes, lookahead: bool) -> Result<Option<Draft>, LanguageError> {
+    if escapes.boundaries || (escapes.words && lookahead) {
+        return Ok(Some(ascii()));
+    }
+    let digits = if escapes.digits { "\\p{Nd}" } else { "" };
+    let spaces = if escapes.spaces {
+        "\\x{85}\\x{FEFF}"
+    } else {
+        ""
+    };
+    if !lookahead || (digits.is_empty() && spaces.is_empty()) {
+        return Ok(None);
+    }
+    of_rust(&format!("(?:[0-9]|[^{digits}{spaces}])*")).map(Some)
 }
 
 fn and(one: &Draft, other: &Draft) -> Result<Draft, LanguageError> {

@@ -17,16 +17,18 @@ use super::{
         error::LanguageError,
         text::MOST_NODES,
     },
-    ecma::translate,
+    ecma::{DOT, Escapes, Translated, WIDE_DOT, translate},
 };
 
 /// Bytes that the automata may have on the way, so that no pattern costs much time or memory.
 const MOST_NFA: usize = 1 << 19;
-const MOST_DFA: usize = 1 << 20;
+const MOST_DFA: usize = 1 << 19;
 /// Parentheses within parentheses.
 const DEEPEST: u32 = 100;
-/// So many repetitions of one character are counted rather than multiplied.
+/// More repetitions than these are counted rather than multiplied.
 const COUNTED: u32 = 8;
+/// Where repetitions make an automaton too large, so many are kept.
+const FEW: u32 = 32;
 
 /// The texts that match a pattern.
 #[derive(Debug)]
@@ -35,28 +37,38 @@ pub(in super::super) struct Pattern {
     /// Of these the ones with so many characters.
     pub(in super::super) min: u32,
     pub(in super::super) max: Option<u32>,
-    /// All of them are there, not only those on which validators agree.
+    /// All of them are there.
     pub(in super::super) complete: bool,
 }
 
-/// The texts in which an ECMAScript pattern without lookahead is found.
-pub(super) fn found(pattern: &str, counting: bool) -> Result<Pattern, LanguageError> {
-    let translated = translate(pattern)?;
-    let hir = parsed(&translated.rust)?;
-    if let Some((hir, min, max)) = counted(&hir).filter(|_| counting) {
-        return Ok(Pattern {
+/// The texts in which an ECMAScript pattern without lookahead is found: where all are too many, those with fewer
+/// repetitions. If it is not `wanted` to be found, they are all there, and those in which others find it.
+pub(super) fn found(pattern: &str, wanted: bool) -> Result<(Pattern, Escapes), LanguageError> {
+    let Translated { rust, escapes } = translate(pattern, if wanted { DOT } else { WIDE_DOT })?;
+    let hir = parsed(&rust)?;
+    if let Some((hir, min, max)) = counted(&hir).filter(|_| wanted) {
+        let pattern = Pattern {
             draft: whole(&hir)?,
             min,
             max,
             complete: true,
-        });
+        };
+        return Ok((pattern, escapes));
     }
-    Ok(Pattern {
-        draft: whole(&searched(hir))?,
+    let hir = searched(hir);
+    let all = whole(&hir);
+    let few = || fewer(&hir).filter(|_| wanted).map(|few| whole(&few));
+    let (draft, complete) = match all {
+        Err(LanguageError::TooLarge) => (few().unwrap_or(all)?, false),
+        all => (all?, true),
+    };
+    let pattern = Pattern {
+        draft,
         min: 0,
         max: None,
-        complete: !translated.words,
-    })
+        complete,
+    };
+    Ok((pattern, escapes))
 }
 
 /// The texts that match an expression in Rust's notation from end to end.
@@ -75,29 +87,100 @@ fn parsed(expression: &str) -> Result<Hir, LanguageError> {
     })
 }
 
-/// One character, so and so often, from the start of the text to its end: as often as one likes, and how often that is.
+/// From the start of the text to its end, something of known length that may come often, and nothing else whose length can
+/// differ: as often as one likes, and how long the text is then.
 fn counted(hir: &Hir) -> Option<(Hir, u32, Option<u32>)> {
     let HirKind::Concat(parts) = hir.kind() else {
         return None;
     };
-    let [start, repeated, end] = parts.as_slice() else {
-        return None;
+    let is = |hir: Option<&Hir>, look: Look| {
+        hir.is_some_and(|hir| matches!(hir.kind(), HirKind::Look(is) if *is == look))
     };
-    let HirKind::Repetition(repetition) = repeated.kind() else {
+    if !is(parts.first(), Look::Start) || !is(parts.last(), Look::End) {
         return None;
+    }
+    let mut often = None;
+    let mut length = 0_u32;
+    let mut loose = Vec::new();
+    for part in parts {
+        match (length_of(part), part.kind()) {
+            (_, HirKind::Repetition(repetition))
+                if often.is_none() && repetition.max.unwrap_or(repetition.min) > COUNTED =>
+            {
+                let each = length_of(&repetition.sub).filter(|&each| each > 0)?;
+                often = Some((each, repetition.min, repetition.max));
+                loose.push(Hir::repetition(Repetition {
+                    min: 0,
+                    max: None,
+                    ..repetition.clone()
+                }));
+            }
+            (Some(known), _) => {
+                length = length.checked_add(known)?;
+                loose.push(part.clone());
+            }
+            _ => return None,
+        }
+    }
+    let (each, min, max) = often?;
+    let total = |times: u32| times.checked_mul(each)?.checked_add(length);
+    let max = match max {
+        Some(max) => Some(total(max)?),
+        None => None,
     };
-    let is = |hir: &Hir, look| matches!(hir.kind(), HirKind::Look(is) if *is == look);
-    let is_large = repetition.max.unwrap_or(repetition.min) > COUNTED;
-    let is_one = matches!(repetition.sub.kind(), HirKind::Class(_));
-    (is(start, Look::Start) && is(end, Look::End) && is_large && is_one).then(|| {
-        let often = repetition.with((*repetition.sub).clone());
-        let often = Repetition {
-            min: 0,
-            max: None,
-            ..often
-        };
-        (Hir::repetition(often), repetition.min, repetition.max)
-    })
+    Some((Hir::concat(loose), total(min)?, max))
+}
+
+/// In characters, where all that matches has the same.
+fn length_of(hir: &Hir) -> Option<u32> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(0),
+        HirKind::Class(_) => Some(1),
+        HirKind::Literal(literal) => {
+            u32::try_from(std::str::from_utf8(&literal.0).ok()?.chars().count()).ok()
+        }
+        HirKind::Capture(capture) => length_of(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.max == Some(repetition.min) => {
+            length_of(&repetition.sub)?.checked_mul(repetition.min)
+        }
+        HirKind::Repetition(_) => None,
+        HirKind::Concat(parts) => {
+            (parts.iter()).try_fold(0_u32, |sum, part| sum.checked_add(length_of(part)?))
+        }
+        HirKind::Alternation(parts) => {
+            let mut lengths = parts.iter().map(length_of);
+            let first = lengths.next()??;
+            lengths.all(|length| length == Some(first)).then_some(first)
+        }
+    }
+}
+
+/// The same with fewer repetitions, if there are many.
+fn fewer(hir: &Hir) -> Option<Hir> {
+    let all = |parts: &[Hir]| -> Option<Vec<Hir>> {
+        let fewer: Vec<Option<Hir>> = parts.iter().map(fewer).collect();
+        fewer.iter().any(Option::is_some).then(|| {
+            (parts.iter().zip(fewer))
+                .map(|(part, fewer)| fewer.unwrap_or_else(|| part.clone()))
+                .collect()
+        })
+    };
+    match hir.kind() {
+        HirKind::Concat(parts) => all(parts).map(Hir::concat),
+        HirKind::Alternation(parts) => all(parts).map(Hir::alternation),
+        HirKind::Repetition(repetition) => {
+            let most = repetition.max.filter(|&max| max > FEW.max(repetition.min));
+            let sub = fewer(&repetition.sub);
+            (most.is_some() || sub.is_some()).then(|| {
+                Hir::repetition(Repetition {
+                    max: most.map_or(repetition.max, |_| Some(FEW.max(repetition.min))),
+                    sub: Box::new(sub.unwrap_or_else(|| (*repetition.sub).clone())),
+                    ..*repetition
+                })
+            })
+        }
+        _ => None,
+    }
 }
 
 /// The whole text, when `hir` is to be somewhere in it.
