@@ -8,7 +8,7 @@ use std::{
     hash::Hash,
 };
 
-use ahash::AHashMap as HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 use super::reverse::Reverse;
 
@@ -26,7 +26,7 @@ pub(super) struct Classes {
 impl Classes {
     /// Bytes of one key share a class.
     pub(super) fn by<K: Eq + Hash>(key: impl Fn(u8) -> K) -> Self {
-        let mut known = HashMap::new();
+        let mut known = HashMap::default();
         let mut samples = Vec::new();
         let mut of = Box::new([0; 256]);
         for (byte, class) in (0..=u8::MAX).zip(of.iter_mut()) {
@@ -172,7 +172,7 @@ impl Draft {
 
     /// Nodes of one block become one, and those of none are left out. The start is in a block.
     pub(super) fn merged(&self, blocks: &[u32]) -> Self {
-        let mut numbers = HashMap::new();
+        let mut numbers = HashMap::default();
         let mut kept = Vec::new();
         let renumbered: Vec<u32> = (0..)
             .zip(blocks)

@@ -1,6 +1,6 @@
 //! Nodes with the same future are one: callers keep much about every node.
 
-use ahash::AHashMap as HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 use super::{
     draft::{Draft, NONE},
@@ -20,7 +20,7 @@ impl Draft {
         let reverse = Reverse::of_draft(&self);
         let mut blocks = vec![NONE; self.len()];
         // Where no way leads in a circle, what follows is known already.
-        let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
+        let mut known: HashMap<Vec<u32>, u32> = HashMap::default();
         for node in reverse.without_circles() {
             let future = self.future(node, u32::from(self.is_accepting(node)), &blocks);
             let new = known.len() as u32;
@@ -44,7 +44,7 @@ impl Draft {
         }
         let mut count = 0;
         for _ in 0..MOST_WORK / self.next.len() {
-            let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
+            let mut known: HashMap<Vec<u32>, u32> = HashMap::default();
             let refined: Vec<u32> = (circling.iter())
                 .map(|&node| {
                     let block = blocks.get(node as usize).copied().unwrap_or(NONE);

@@ -27,6 +27,7 @@ pub(super) struct Translated {
 
 /// Escapes whose meaning is another one for validators that do not know ECMAScript.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each kind")]
 pub(super) struct Escapes {
     /// `\b` and `\B`, which are taken for another thing even by validators that translate.
     pub(super) boundaries: bool,
