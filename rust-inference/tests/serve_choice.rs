@@ -163,6 +163,25 @@ fn an_answer_in_json_is_valid_against_its_schema() {
 }
 
 #[test]
+fn what_is_complete_with_the_last_token_that_may_be_written_is_complete() {
+    let server = Server::start(&[]);
+    let schema = json!({"type": "object", "properties": {"unit": {"enum": ["km", "mile"]}}, "required": ["unit"]});
+    for asked in [
+        json!({"response_format": {"type": "json_schema", "schema": schema.to_string()}}),
+        json!({"tools": [set_lamp()], "tool_choice": "required"}),
+    ] {
+        let generate = with(&json!({"chat": chat("How far is it?")}), &asked);
+        let whole = done(&server, &generate);
+        let needed = &whole["usage"]["completion_tokens"];
+        let exact = done(&server, &with(&generate, &json!({"max_tokens": needed})));
+        assert_eq!(&exact["usage"]["completion_tokens"], needed);
+        for key in ["finish_reason", "content", "tool_calls"] {
+            assert_eq!(exact[key], whole[key], "{exact}");
+        }
+    }
+}
+
+#[test]
 fn arguments_stand_in_the_order_that_is_asked_for() {
     let server = Server::start(&[]);
     let text = |order: &str| {

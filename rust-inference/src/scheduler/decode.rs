@@ -136,7 +136,14 @@ impl<'a> Decoder<'a> {
 
     fn choose(&mut self, candidates: &Candidates, free: bool) -> Result<(), Finish> {
         if self.left == 0 {
-            return Err(Finish::Length);
+            // Where only the end may come, all is there: the end needs no room.
+            let ends = |ids: &[u32]| ids.iter().all(|id| self.job.stop_ids.contains(id));
+            let whole = matches!(candidates, Candidates::List(ids) if ends(ids));
+            return Err(if whole {
+                Finish::Complete
+            } else {
+                Finish::Length
+            });
         }
         self.running = if free { self.running } else { 0 };
         let guess = self.guess(candidates, free);
