@@ -16,7 +16,7 @@ pub const VOCABULARY: usize = 262_144;
 pub struct Workload {
     pub tokenizer_json: Vec<u8>,
     pub tools: Vec<Tool>,
-    pub calls: Vec<String>,
+    calls: Vec<Value>,
 }
 
 impl Workload {
@@ -28,14 +28,10 @@ impl Workload {
         );
         let mut tools = Conversation::from_json(&tools)?.tools;
         tools.truncate(count);
-        let calls = fs::read_to_string(calls)?
-            .lines()
+        let mut calls = (fs::read_to_string(calls)?.lines())
             .map(|line| Ok(serde_json::from_str(line)?))
-            .collect::<Result<Vec<Value>>>()?
-            .iter()
-            .filter(|call| tools.iter().any(|tool| call["name"] == tool.name))
-            .map(written)
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<Value>>>()?;
+        calls.retain(|call| tools.iter().any(|tool| call["name"] == tool.name));
         Ok(Self {
             tokenizer_json: fs::read(Path::new(model).join("tokenizer.json"))?,
             tools,
@@ -43,8 +39,34 @@ impl Workload {
         })
     }
 
+    /// The calls, with other texts in each round: a second question is not the first one again.
+    pub fn calls(&self, round: usize) -> Result<Vec<String>> {
+        let varied = self.calls.iter().cloned().map(|mut call| {
+            vary(&mut call, round);
+            call
+        });
+        varied.map(|call| written(&call)).collect()
+    }
+
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         Ok(Tokenizer::load(&self.tokenizer_json, VOCABULARY)?)
+    }
+}
+
+/// Turns the words of texts round. What has three words or more is no choice of an enum here.
+fn vary(value: &mut Value, round: usize) {
+    match value {
+        Value::String(text) => {
+            let mut words: Vec<&str> = text.split(' ').collect();
+            if words.len() > 2 {
+                let by = round % words.len();
+                words.rotate_left(by);
+                *text = words.join(" ");
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| vary(item, round)),
+        Value::Object(members) => members.values_mut().for_each(|value| vary(value, round)),
+        _ => {}
     }
 }
 

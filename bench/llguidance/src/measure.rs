@@ -85,9 +85,9 @@ pub fn measure<E: Engine>(workload: &Workload) -> Result<Figures> {
     }
     compilations.remove(0);
 
-    // Cold: a set of tools that was never seen. Warm: asked again, as an agent does.
+    // Cold: a set of tools that was never seen. Warm: asked again, as an agent does, but something else.
     let mut cold = Vec::new();
-    for call in &workload.calls {
+    for call in &workload.calls(0)? {
         let compiled = engine.compile(workload)?;
         cold.push(follow::<E>(&compiled, call, &tokenizer)?.steps.iter().sum());
     }
@@ -95,7 +95,7 @@ pub fn measure<E: Engine>(workload: &Workload) -> Result<Figures> {
     let mut warm = Vec::new();
     let mut all = Trace::default();
     for round in 0..=ROUNDS {
-        for call in &workload.calls {
+        for call in &workload.calls(round)? {
             let trace = follow::<E>(&compiled, call, &tokenizer)?;
             if round > 0 {
                 warm.push(trace.steps.iter().sum());
@@ -107,7 +107,7 @@ pub fn measure<E: Engine>(workload: &Workload) -> Result<Figures> {
         }
     }
     Ok(Figures {
-        calls: workload.calls.len(),
+        calls: workload.calls(0)?.len(),
         tokens: all.tokens / ROUNDS,
         forced: all.forced / ROUNDS,
         few: (all.candidates.iter())

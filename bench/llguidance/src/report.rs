@@ -14,7 +14,7 @@ pub fn table(columns: &[(String, Figures)]) -> String {
     row("constraint time of a call, tools never seen before", |f| {
         time(f.cold_call_us)
     });
-    row("the same, tools known", |f| time(f.call_us));
+    row("the same, tools known, other texts", |f| time(f.call_us));
     row("a chosen token: median", |f| time(f.step_us[0]));
     row("a chosen token: p99", |f| time(f.step_us[1]));
     row("a chosen token: longest", |f| time(f.step_us[2]));
