@@ -43,6 +43,16 @@ impl Steering {
         lock(&self.work).machine.is_complete(self.state)
     }
 
+    /// How many tokens the shortest way to the end needs.
+    pub fn needed(&self) -> usize {
+        limit::needed(
+            &lock(&self.work),
+            &self.vocabulary,
+            self.state,
+            &self.segment,
+        )
+    }
+
     /// Writes what has to come next, as far as nothing has to be chosen.
     fn forced(&mut self, work: &mut Work) -> Vec<u32> {
         let mut tokens = Vec::new();

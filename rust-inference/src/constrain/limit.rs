@@ -65,6 +65,16 @@ pub(super) fn within(
     Within::Choices(choices)
 }
 
+/// Tokens that need room on the shortest way from a state to the end.
+pub(super) fn needed(
+    work: &Work,
+    vocabulary: &Vocabulary,
+    state: StateId,
+    segment: &Segment,
+) -> usize {
+    shortest(vocabulary, &work.machine.finish(state), segment.clone()).1
+}
+
 /// Whether the text can be completed when one of `left` tokens was taken to come to `to`. Prose may be cut off anywhere.
 fn can_end(work: &mut Work, vocabulary: &Vocabulary, to: StateId, left: usize) -> bool {
     let machine = &work.machine;
@@ -80,20 +90,20 @@ fn can_end(work: &mut Work, vocabulary: &Vocabulary, to: StateId, left: usize) -
         return true;
     }
     let stacks = machine.stacks_of(to).to_vec();
-    (stacks.into_iter()).any(|stack| needed(work, vocabulary, stack) as usize <= left)
+    (stacks.into_iter()).any(|stack| tokens_from(work, vocabulary, stack) as usize <= left)
 }
 
 /// Tokens that need room on the shortest way from a stack to the end.
-fn needed(work: &mut Work, vocabulary: &Vocabulary, stack: StackId) -> u32 {
+fn tokens_from(work: &mut Work, vocabulary: &Vocabulary, stack: StackId) -> u32 {
     if let Some(known) = work.needed.get(&stack) {
         return *known;
     }
-    let needed = needed_anew(work, vocabulary, stack);
+    let needed = tokens_anew(work, vocabulary, stack);
     work.needed.insert(stack, needed);
     needed
 }
 
-fn needed_anew(work: &mut Work, vocabulary: &Vocabulary, stack: StackId) -> u32 {
+fn tokens_anew(work: &mut Work, vocabulary: &Vocabulary, stack: StackId) -> u32 {
     let machine = &work.machine;
     // A string of a call stands between control tokens, so what is behind it is known for all its places at once.
     if machine.rules.notation == Notation::Call
@@ -102,7 +112,7 @@ fn needed_anew(work: &mut Work, vocabulary: &Vocabulary, stack: StackId) -> u32 
     {
         let rest = language.shortest(place);
         let own = cut(vocabulary, &rest).map_or(rest.len(), |ids| ids.len()) as u32;
-        return needed(work, vocabulary, below).saturating_add(own + 1);
+        return tokens_from(work, vocabulary, below).saturating_add(own + 1);
     }
     // Too long to be cut, and to be ever written.
     if machine.cost_of(stack) > MAX_CUT {

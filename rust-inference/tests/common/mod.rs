@@ -8,8 +8,6 @@
     reason = "each test file is a crate of its own and uses its part of these helpers"
 )]
 
-pub mod walks;
-
 use std::{
     io::{BufRead, BufReader, Write},
     os::unix::net::UnixStream,

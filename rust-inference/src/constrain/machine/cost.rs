@@ -68,12 +68,8 @@ impl Machine {
                 let next = self.next_fields(object, done, depth).into_iter();
                 let next = next.filter_map(|at| object.fields.get(at));
                 let cheapest = next.map(|field| self.field_cost(field)).min();
-                let extra = || {
-                    object
-                        .extra
-                        .map_or(NEVER, |id| sum([rules.cost_of(id), KEY_COST]))
-                };
-                sum([1, cheapest.unwrap_or_else(extra)])
+                // None: only a key that is not declared, which counts for itself.
+                sum([1, cheapest.unwrap_or(0)])
             }
             Frame::Key(_) => {
                 let extra = match self.top(below) {

@@ -77,7 +77,7 @@ impl Machine {
                 shape, done, stage, ..
             } => {
                 if let Some(object) = rules.object(shape.node, shape.shape) {
-                    self.fields(object, (done, stage), stack, self.depth_of(stack), out);
+                    self.fields(object, (done, stage), self.depth_of(stack), out);
                 }
             }
             Frame::Key(key) => {
@@ -134,7 +134,7 @@ impl Machine {
             }
             Some(Form::Object(object)) => {
                 out.push(Symbol::Byte(b'{'));
-                self.fields(object, (0, Stage::Open), 0, depth + 1, out);
+                self.fields(object, (0, Stage::Open), depth + 1, out);
             }
             None => {}
         }
@@ -159,12 +159,11 @@ impl Machine {
         out.push(Symbol::Byte(b']'));
     }
 
-    /// The fields that an object still needs, and its brace. `stack`: the object on top, if it was begun.
+    /// The fields that an object still needs, and its brace.
     fn fields(
         &self,
         object: &ObjectForm,
         (done, stage): (usize, Stage),
-        stack: StackId,
         depth: u32,
         out: &mut Vec<Symbol>,
     ) {
@@ -178,10 +177,6 @@ impl Machine {
                 .filter_map(|at| object.fields.get(at))
                 .min_by_key(|field| self.field_cost(field));
             needed.extend(cheapest);
-            if let (None, Some(extra)) = (cheapest, object.extra) {
-                out.extend(self.finish_key(self.no_key(), stack));
-                self.value(extra, depth, out);
-            }
         }
         for (i, field) in needed.into_iter().enumerate() {
             if i > 0 || stage == Stage::Value {

@@ -40,10 +40,9 @@ impl Machine {
             return out.push(below);
         }
         if stage == Stage::Value {
-            let more = !self.next_fields(object, done, depth).is_empty()
-                || self.may_have_extra(object, done, depth);
-            if symbol == Symbol::Byte(b',') && more {
-                out.push(self.push(object_frame(done, Stage::Comma), below));
+            if symbol == Symbol::Byte(b',') {
+                let stack = self.push(object_frame(done, Stage::Comma), below);
+                self.keys_from(object, done, stack, out);
             }
             return;
         }
@@ -61,9 +60,33 @@ impl Machine {
             let literal = self.push(Frame::Literal { id, at: 0 }, value);
             self.step_stack(literal, symbol, out);
         }
+    }
+
+    /// Adds what may stand where a key may come: the object itself, if a declared key may or it may close, and a key that
+    /// is not declared. They are apart, because such a key is looked up like a text.
+    pub(super) fn keys_from(
+        &mut self,
+        object: &ObjectForm,
+        done: usize,
+        stack: StackId,
+        out: &mut Vec<StackId>,
+    ) {
+        let depth = self.depth_of(stack);
+        let opened = matches!(
+            self.top(stack),
+            Some((
+                Frame::Object {
+                    stage: Stage::Open,
+                    ..
+                },
+                _
+            ))
+        );
+        if opened || !self.next_fields(object, done, depth).is_empty() {
+            out.push(stack);
+        }
         if self.may_have_extra(object, done, depth) {
-            let key = self.push(Frame::Key(self.no_key()), stack);
-            self.step_stack(key, symbol, out);
+            out.push(self.push(Frame::Key(self.no_key()), stack));
         }
     }
 

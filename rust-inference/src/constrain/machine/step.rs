@@ -36,8 +36,13 @@ impl Machine {
                         continue;
                     }
                     let id = ShapeId { node, shape: at };
-                    if let Some(frame) = self.begin(id, &shape.form, symbol) {
-                        out.push(self.push(frame, below));
+                    let Some(frame) = self.begin(id, &shape.form, symbol) else {
+                        continue;
+                    };
+                    let stack = self.push(frame, below);
+                    match &shape.form {
+                        Form::Object(object) => self.keys_from(object, 0, stack, out),
+                        _ => out.push(stack),
                     }
                 }
             }

@@ -1,77 +1,38 @@
-//! Random schemas, and random ways through their grammar: a model at its worst.
+//! Arbitrary schemas, all of whose keywords are supported.
 
 use rand::{RngExt, rngs::StdRng};
-use rust_inference::constrain::{Candidates, Guide, Next};
+use rust_inference::{
+    constrain::{ArgumentOrder, Grammar, Options},
+    functiongemma::{Conversation, Tool},
+};
 use serde_json::{Map, Value, json};
 
-/// How a walk came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    Complete,
-    Length,
+/// One to four tools, as they are sent, and as they are understood.
+pub fn tools(random: &mut StdRng) -> (Value, Vec<Tool>) {
+    let names = ["one", "one_more", "two.three", "vier-fünf"];
+    let tools: Vec<Value> = (names.iter().take(random.random_range(1..=names.len())))
+        .map(|name| tool(random, name))
+        .collect();
+    let tools = Value::from(tools);
+    let text = json!({"messages": [], "tools": tools}).to_string();
+    (tools, Conversation::from_json(&text).unwrap().tools)
 }
 
-/// Lets chance choose, as the decoding loop lets the model: a stop token needs no room. Gives the tokens, the stop
-/// token included. Control tokens are chosen more often than by their number, or a text would never end.
-pub fn walk(
-    guide: &mut dyn Guide,
-    random: &mut StdRng,
-    mut left: usize,
-    is_control: impl Fn(u32) -> bool,
-    is_stop: impl Fn(u32) -> bool,
-) -> (Vec<u32>, End) {
-    let mut tokens = Vec::new();
-    loop {
-        match guide.next(left) {
-            Next::End => return (tokens, End::Complete),
-            Next::Forced(forced) => {
-                for token in forced {
-                    if is_stop(token) {
-                        tokens.push(token);
-                        return (tokens, End::Complete);
-                    }
-                    if left == 0 {
-                        return (tokens, End::Length);
-                    }
-                    left -= 1;
-                    tokens.push(token);
-                }
-            }
-            Next::Choose { candidates, .. } => {
-                if left == 0 {
-                    return (tokens, End::Length);
-                }
-                let token = choose(&candidates, random, &is_control);
-                assert!(candidates.contains(token));
-                guide.push(token);
-                tokens.push(token);
-                if is_stop(token) {
-                    return (tokens, End::Complete);
-                }
-                left -= 1;
-            }
-        }
-    }
-}
-
-fn choose(candidates: &Candidates, random: &mut StdRng, is_control: impl Fn(u32) -> bool) -> u32 {
-    let ids: Vec<u32> = match candidates {
-        Candidates::All => panic!("nothing is constrained"),
-        Candidates::List(ids) => ids.clone(),
-        Candidates::Mask(bits) => (0..bits.len() as u32 * 64)
-            .filter(|id| bits[*id as usize / 64] >> (id % 64) & 1 == 1)
-            .collect(),
+pub fn grammar(tools: &[Tool], order: ArgumentOrder) -> Grammar {
+    let options = Options {
+        order,
+        lenient: false,
     };
-    assert!(!ids.is_empty(), "a dead end");
-    let controls: Vec<u32> = ids.iter().copied().filter(|id| is_control(*id)).collect();
-    if !controls.is_empty() && random.random_bool(0.25) {
-        return controls[random.random_range(0..controls.len())];
-    }
-    ids[random.random_range(0..ids.len())]
+    Grammar::of_tools(tools, &options).unwrap_or_else(|notes| panic!("{notes:?}\n{tools:?}"))
+}
+
+pub fn order(random: &mut StdRng) -> ArgumentOrder {
+    let word = ArgumentOrder::WORDS[random.random_range(0..ArgumentOrder::WORDS.len())];
+    ArgumentOrder::parse(word).unwrap()
 }
 
 /// A tool with arbitrary parameters, all of whose keywords are supported.
-pub fn tool(random: &mut StdRng, name: &str) -> Value {
+fn tool(random: &mut StdRng, name: &str) -> Value {
     let mut schema = object(random, 0);
     if random.random_bool(0.3) {
         schema["$defs"] = json!({
@@ -103,7 +64,7 @@ const KEYS: [&str; 14] = [
     "zz",
 ];
 
-pub fn object(random: &mut StdRng, depth: usize) -> Value {
+fn object(random: &mut StdRng, depth: usize) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for _ in 0..random.random_range(0..6) {
@@ -134,7 +95,8 @@ pub fn schema(random: &mut StdRng, depth: usize) -> Value {
         0 => object(random, depth),
         1 => {
             let least = random.random_range(0..3);
-            let mut schema = json!({"type": "array", "items": self::schema(random, depth + 1), "minItems": least});
+            let mut schema =
+                json!({"type": "array", "items": schema(random, depth + 1), "minItems": least});
             if random.random_bool(0.5) {
                 schema["maxItems"] = json!(least + random.random_range(0..3));
             }
@@ -143,7 +105,7 @@ pub fn schema(random: &mut StdRng, depth: usize) -> Value {
             }
             schema
         }
-        2 => json!({"anyOf": [self::schema(random, depth + 1), self::schema(random, depth + 1)]}),
+        2 => json!({"anyOf": [schema(random, depth + 1), schema(random, depth + 1)]}),
         3 => json!({"oneOf": [
             {"type": "object", "properties": {"kind": {"const": "one"}, "v": scalar(random)}, "required": ["kind"]},
             {"type": "object", "properties": {"kind": {"const": "two"}, "w": scalar(random)}, "required": ["kind", "w"]},
@@ -153,7 +115,7 @@ pub fn schema(random: &mut StdRng, depth: usize) -> Value {
     }
 }
 
-pub fn scalar(random: &mut StdRng) -> Value {
+fn scalar(random: &mut StdRng) -> Value {
     match random.random_range(0..20) {
         0 => json!({"type": "string"}),
         1 => {
