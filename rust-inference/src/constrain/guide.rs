@@ -95,8 +95,8 @@ impl Steering {
             let Some(control) = control else {
                 return tokens;
             };
-            // Of several tokens that end an answer the model chooses.
-            let [id] = self.vocabulary.control(control) else {
+            // Of several tokens that end an answer any will do.
+            let Some(id) = self.vocabulary.control(control).first() else {
                 return tokens;
             };
             tokens.push(*id);
