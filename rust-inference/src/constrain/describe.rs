@@ -4,27 +4,56 @@ use serde_json::{Map, Value, json};
 
 use super::grammar::{Form, NodeId, Rules};
 
-/// Levels that are written out: a schema that contains itself has no end.
-const DEPTH: usize = 16;
+/// Places that are written out of each schema: those that contain one another in many ways have no end.
+const PLACES: usize = 10_000;
 
 impl Rules {
     /// `{"functions": [{"name", "arguments"}]}` or `{"value"}`. A value is a text, `{"object": {KEY: value}}` with a ? behind the
     /// keys that may be missing and `…` for keys that are not declared, `{"array": value}`, or `{"any of": [values]}`.
     pub(super) fn describe(&self) -> Value {
         if let Some(root) = self.root {
-            return json!({"value": self.described(root, 0)});
+            return json!({"value": Told::new(self).value(root)});
         }
         let functions = self.functions.iter().map(|function| {
-            json!({"name": function.name, "arguments": self.described(function.arguments, 0)})
+            json!({"name": function.name, "arguments": Told::new(self).value(function.arguments)})
         });
         json!({"functions": functions.collect::<Vec<_>>()})
     }
+}
 
-    fn described(&self, node: NodeId, depth: usize) -> Value {
-        if depth > DEPTH {
+/// What is being told of one schema.
+struct Told<'a> {
+    rules: &'a Rules,
+    /// The places that the present one is within.
+    within: Vec<NodeId>,
+    places: usize,
+}
+
+impl<'a> Told<'a> {
+    fn new(rules: &'a Rules) -> Self {
+        Self {
+            rules,
+            within: Vec::new(),
+            places: 0,
+        }
+    }
+
+    fn value(&mut self, node: NodeId) -> Value {
+        if self.within.contains(&node) {
+            return json!("… (as above)");
+        }
+        self.places += 1;
+        if self.places > PLACES {
             return json!("… (it goes on)");
         }
-        let Some(node) = self.node(node) else {
+        self.within.push(node);
+        let told = self.shapes(node);
+        self.within.pop();
+        told
+    }
+
+    fn shapes(&mut self, node: NodeId) -> Value {
+        let Some(node) = self.rules.node(node) else {
             return Value::Null;
         };
         let mut shapes: Vec<Value> = (node.shapes.iter())
@@ -34,13 +63,12 @@ impl Rules {
                     let mut told = Map::new();
                     if !array.first.is_empty() {
                         let first = array.first.iter().take(array.most);
-                        let first: Vec<Value> =
-                            first.map(|item| self.described(*item, depth + 1)).collect();
+                        let first: Vec<Value> = first.map(|item| self.value(*item)).collect();
                         told.insert("first".to_owned(), first.into());
                     }
                     let rest = array.rest.filter(|_| array.most > array.first.len());
                     if let Some(rest) = rest {
-                        told.insert("array".to_owned(), self.described(rest, depth + 1));
+                        told.insert("array".to_owned(), self.value(rest));
                     }
                     if array.least > 0 {
                         told.insert("least".to_owned(), array.least.into());
@@ -51,18 +79,15 @@ impl Rules {
                     Value::Object(told)
                 }
                 Form::Object(object) => {
-                    let fields = object.fields.iter().map(|field| {
-                        let key = if field.required {
-                            field.key.clone()
-                        } else {
-                            format!("{}?", field.key)
-                        };
-                        (key, self.described(field.value, depth + 1))
-                    });
-                    let extra = object
-                        .extra
-                        .map(|extra| ("…".to_owned(), self.described(extra, depth + 1)));
-                    json!({"object": fields.chain(extra).collect::<Map<_, _>>()})
+                    let mut told = Map::new();
+                    for field in &object.fields {
+                        let mark = if field.required { "" } else { "?" };
+                        told.insert(format!("{}{mark}", field.key), self.value(field.value));
+                    }
+                    if let Some(extra) = object.extra {
+                        told.insert("…".to_owned(), self.value(extra));
+                    }
+                    json!({"object": told})
                 }
             })
             .collect();
