@@ -37,6 +37,11 @@ pub(super) fn within(
     if left > far as usize + MARGIN {
         return Within::Choices(choices);
     }
+    // Were every token as long as the longest: a way to the end that cannot be gone need not be written out each time.
+    let least = machine.cost(state) as usize / vocabulary.longest.max(1);
+    if least > left + 2 {
+        return Within::Choices(choices);
+    }
     let leading = work.leading(vocabulary, state);
     let mut known: HashMap<StateId, bool> = HashMap::default();
     let mut fits =
