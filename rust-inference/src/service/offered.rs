@@ -59,7 +59,7 @@ impl Compiler {
         let content: Vec<_> = (tools.iter())
             .map(|tool| json!([tool.name, tool.parameters]))
             .collect();
-        self.kept(&Value::Array(content), options, || {
+        self.kept("the tools", &Value::Array(content), options, || {
             let toolbox = Toolbox::new(tools).map_err(Refusal::Wrong)?;
             let grammar = Grammar::of_tools(tools, &options).map_err(Refusal::Unsupported)?;
             Ok(self.offered(grammar, toolbox, options))
@@ -68,10 +68,15 @@ impl Compiler {
 
     /// JSON that is valid against a schema.
     pub(super) fn json(&self, schema: &Value, options: Options) -> Result<Offered, Status> {
-        self.kept(&json!({"schema": schema}), options, || {
-            let grammar = Grammar::of_json(schema, &options).map_err(Refusal::Unsupported)?;
-            Ok(self.offered(grammar, Toolbox::default(), options))
-        })
+        self.kept(
+            "response_format.schema",
+            &json!({"schema": schema}),
+            options,
+            || {
+                let grammar = Grammar::of_json(schema, &options).map_err(Refusal::Unsupported)?;
+                Ok(self.offered(grammar, Toolbox::default(), options))
+            },
+        )
     }
 
     fn offered(&self, grammar: Grammar, toolbox: Toolbox, options: Options) -> Offered {
@@ -84,6 +89,7 @@ impl Compiler {
 
     fn kept(
         &self,
+        what: &str,
         content: &Value,
         options: Options,
         make: impl FnOnce() -> Result<Offered, Refusal>,
@@ -100,7 +106,7 @@ impl Compiler {
         made.map_err(|refusal| match refusal {
             Refusal::Wrong(error) => Status::invalid_argument(error.to_string()),
             Refusal::Unsupported(notes) => Status::invalid_argument(format!(
-                "not to be guaranteed: {}",
+                "{what} cannot be guaranteed: {}",
                 shown(&notes).join("; ")
             ))
             .with_hint(
