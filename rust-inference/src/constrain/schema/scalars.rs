@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 use super::{Compiler, Place, facts::counts, shape, unfold::said};
 use crate::constrain::{
     grammar::{Form, Shape},
-    language::{self, Format, Language, LanguageError, NumberSpec, TextSpec},
+    language::{Format, Language, LanguageError, NumberSpec, TextSpec},
     options::{Notation, Note},
 };
 
@@ -58,9 +58,9 @@ impl<'a> Compiler<'a> {
             }
         }
         let language = if fractions {
-            language::number(&spec)
+            self.languages.number(&spec)
         } else {
-            language::integer(&spec)
+            self.languages.integer(&spec)
         };
         let language = self.language(language, alternative, &BOUNDS)?;
         let kind = if fractions { "number" } else { "integer" };
@@ -99,7 +99,8 @@ impl<'a> Compiler<'a> {
             },
         };
         let keywords = ["pattern", "minLength", "maxLength", "format"];
-        let language = self.language(language::text(&spec), alternative, &keywords)?;
+        let language = self.languages.text(&spec);
+        let language = self.language(language, alternative, &keywords)?;
         // What is valid without being written is the language's own affair.
         let exact = true;
         Some(shape(
