@@ -7,7 +7,7 @@
 )]
 
 use rust_inference::{
-    constrain::{Accepted, Acceptor, ArgumentOrder, Mode, Options, Refusal},
+    constrain::{Accepted, Acceptor, ArgumentOrder, Mode, Note, Options, Refusal},
     functiongemma::tools_from_json,
 };
 use serde_json::{Value, json};
@@ -381,5 +381,55 @@ fn the_order_of_arguments_is_the_one_that_was_asked_for() {
                 "{order:?} {arguments}: {outcome:?}"
             );
         }
+    }
+}
+
+#[test]
+fn with_lenience_what_cannot_be_kept_to_is_left_out_and_all_else_is_not() {
+    let parameters = json!({"type": "object", "properties": {
+            "list": {"type": "array", "items": {"type": "integer"}, "uniqueItems": true},
+            "twice": {"type": "string", "pattern": "^(a|b)\\1$", "maxLength": 3},
+            "fine": {"type": "number", "multipleOf": 1e-200, "minimum": 0},
+            "one": {"oneOf": [{"type": "string", "maxLength": 2}, {"type": "string", "minLength": 2}]},
+            "odd": {"type": "string", "format": "odd"}},
+        "not": {"required": ["list", "twice"]}});
+    let tools =
+        tools_from_json(&json!([{"name": "f", "parameters": parameters}]).to_string()).unwrap();
+    let strict = Acceptor::new(&tools, Options::default()).unwrap_err();
+    let options = Options {
+        lenient: true,
+        ..Options::default()
+    };
+    let acceptor = Acceptor::new(&tools, options).unwrap();
+    let pointers = |notes: &[Note]| -> Vec<String> {
+        let mut all: Vec<_> = notes
+            .iter()
+            .map(|note| note.pointer.replace("/tools/0/parameters", ""))
+            .collect();
+        all.sort();
+        all
+    };
+    let kept = [
+        "/not",
+        "/properties/fine/multipleOf",
+        "/properties/list/uniqueItems",
+        "/properties/one/oneOf",
+        "/properties/twice/pattern",
+    ];
+    assert_eq!(pointers(&strict), kept);
+    let told = [&kept[..3], &["/properties/odd/format"], &kept[3..]].concat();
+    assert_eq!(pointers(acceptor.grammar().notes()), told);
+    for (arguments, accepted) in [
+        ("{list:[1,1],twice:<escape>xyz<escape>}", true),
+        ("{list:[1,<escape>a<escape>]}", false),
+        ("{twice:<escape>wxyz<escape>}", false),
+        ("{fine:0.1}", true),
+        ("{fine:-0.1}", false),
+        ("{one:<escape>ab<escape>}", true),
+        ("{one:1}", false),
+        ("{odd:<escape>x<escape>}", true),
+    ] {
+        let outcome = acceptor.accept(&call("f", arguments), &Mode::Auto, None);
+        assert_eq!(outcome.is_ok(), accepted, "{arguments}: {outcome:?}");
     }
 }

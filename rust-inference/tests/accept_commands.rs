@@ -227,6 +227,10 @@ fn both_answer_line_by_line() {
         (&json!(pointer), &json!(pointer))
     );
 
+    let lenient = lines(&run(&["accept", "--batch", "--lenient"], &input));
+    assert_eq!(lenient[0], accepted[0]);
+    assert_eq!(lenient[2]["result"]["notes"][0]["pointer"], pointer);
+
     let understood = lines(&run(&["schema", "--batch"], &input));
     let object = json!({"object": {"Bell?": "string", "times": "integer, minimum 1"}});
     assert_eq!(

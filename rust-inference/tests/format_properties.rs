@@ -12,9 +12,12 @@ mod written;
 use std::time::{Duration, Instant};
 
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
-use rust_inference::functiongemma::{Call, Event, ParseError, Parser, parse};
+use rust_inference::{
+    constrain::{Acceptor, Mode, Options},
+    functiongemma::{Call, Event, ParseError, Parser, parse},
+};
 use serde_json::Value;
-use written::{CONTROLS, alike, calls, text, toolbox, written};
+use written::{CONTROLS, alike, calls, text, toolbox, tools, written};
 
 /// The events of a text that comes in portions, neighbouring texts joined.
 fn portioned<'a>(portions: impl Iterator<Item = &'a str>) -> (Vec<Event>, Option<ParseError>) {
@@ -52,6 +55,14 @@ proptest! {
             calls.iter().map(|call| (call.name.clone(), alike(&Value::Object(call.arguments.clone())))).collect()
         };
         prop_assert_eq!(pairs(&read), pairs(&calls), "{}", text);
+    }
+
+    #[test]
+    fn what_was_rendered_is_accepted(calls in calls(), prose in "[a-z .]{0,20}") {
+        let text = written(&calls, &prose);
+        let acceptor = Acceptor::new(&tools(), Options::default()).unwrap();
+        let accepted = acceptor.accept(&text, &Mode::Auto, None).map_err(|error| error.to_string());
+        prop_assert_eq!(accepted.map(|accepted| accepted.calls.len()), Ok(calls.len()), "{}", text);
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! `accept`: whether the constraint accepts a text.
 
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use ipc::program::Failure;
 use rust_inference::{
     constrain::{Acceptor, Mode, Note, Options, Refusal as Refused},
     functiongemma::{Tool, tools_from_json},
-    model::{Config, LoadError, ModelFiles},
     tokenizer::Tokenizer,
 };
 use serde_json::{Value, json};
@@ -54,7 +53,11 @@ pub(crate) fn accept(args: &cli::Accept) -> Result<(), Failure> {
                 (None, Some(offered)) => offered.clone(),
                 (None, None) => return Err(Refusal::no_tools()),
             };
-            Ok(rules.accept(&acceptor, &line.text()?)?)
+            let accepted = rules.accept(&acceptor, &line.text()?)?;
+            Ok(match acceptor.grammar().notes() {
+                [] => accepted,
+                notes => with(accepted, "notes", batch::notes(notes)),
+            })
         });
     }
     let Some(acceptor) = offered else {
@@ -90,12 +93,19 @@ impl Rules {
         let calls: Vec<Value> = (accepted.calls.into_iter())
             .map(|call| json!({"name": call.name, "arguments": call.arguments}))
             .collect();
-        let mut told = json!({"accepted": true, "content": accepted.content, "tool_calls": calls});
-        if let (Some(tokenizer), Value::Object(told)) = (&self.tokenizer, &mut told) {
-            told.insert("tokens".to_owned(), tokens(tokenizer, text)?.into());
+        let told = json!({"accepted": true, "content": accepted.content, "tool_calls": calls});
+        match &self.tokenizer {
+            Some(tokenizer) => Ok(with(told, "tokens", tokens(tokenizer, text)?.into())),
+            None => Ok(told),
         }
-        Ok(told)
     }
+}
+
+fn with(mut told: Value, key: &str, value: Value) -> Value {
+    if let Value::Object(told) = &mut told {
+        told.insert(key.to_owned(), value);
+    }
+    told
 }
 
 fn mode(choice: &str) -> Mode {
@@ -107,18 +117,18 @@ fn mode(choice: &str) -> Mode {
     }
 }
 
+/// More tokens than any vocabulary has.
+const MOST_TOKENS: usize = 1 << 20;
+
 /// The tokenizer of a model's directory, which must have what calls are written with.
 fn tokenizer(dir: &Path) -> Result<Tokenizer, Failure> {
-    let load = || -> Result<Tokenizer, LoadError> {
-        let files = ModelFiles::open(dir)?;
-        let config = Config::parse(&files.config, files.generation_config.as_deref())?;
-        Tokenizer::load(&files.tokenizer, config.vocab_size)
-    };
     let fix = "give --model a directory of a FunctionGemma model, or leave it out";
-    let tokenizer = load().map_err(|error| {
+    let unusable = |error: &dyn std::fmt::Display| {
         let what = format!("cannot load the tokenizer of {}: {error}", dir.display());
         Failure::usage(what, fix)
-    })?;
+    };
+    let json = fs::read(dir.join("tokenizer.json")).map_err(|error| unusable(&error))?;
+    let tokenizer = Tokenizer::load(&json, MOST_TOKENS).map_err(|error| unusable(&error))?;
     let needed = [
         "<start_function_call>",
         "<end_function_call>",

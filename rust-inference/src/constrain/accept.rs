@@ -5,7 +5,7 @@
 //! as JSON Schema says, formats included. What the generator writes is part of that; some texts that it would
 //! not write (`5.0` for an integer, an argument that nobody declared but nothing forbids) are valid all the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::{Value, json};
@@ -64,32 +64,38 @@ impl From<ParseError> for Refusal {
 impl Acceptor {
     /// What these tools' calls may look like, or what of their schemas cannot be honoured.
     pub fn new(tools: &[Tool], options: Options) -> Result<Self, Vec<Note>> {
-        let mut offered = HashMap::new();
-        let mut refused = Vec::new();
-        let mut schemas = Vec::new();
+        let unusable = |i: usize, Unusable { pointer, what }| {
+            let what = format!("not a usable JSON Schema: {what}");
+            Note::new(format!("/tools/{i}/parameters{pointer}"), what)
+        };
+        let (mut checks, mut refused) = (Vec::new(), Vec::new());
         for (i, tool) in tools.iter().enumerate() {
-            let pointer = format!("/tools/{i}/parameters");
             let schema = match &tool.parameters {
                 Some(schema) => lower_types(&Value::Object(schema.clone())),
                 // It takes none.
                 None => json!({"maxProperties": 0}),
             };
-            if let Err(Unusable { pointer: at, what }) = compile(&schema, true) {
-                let what = format!("not a usable JSON Schema: {what}");
-                refused.push(Note::new(pointer + &at, what));
+            match compile(&schema, true) {
+                Ok(validator) => checks.push((schema, validator)),
+                Err(error) => refused.push(unusable(i, error)),
             }
-            schemas.push(schema);
         }
         if !refused.is_empty() {
             return Err(refused);
         }
         let grammar = Grammar::of_tools(tools, &options)?;
-        for note in grammar.notes() {
-            left_out(&mut schemas, &note.pointer);
+        let notes = grammar.notes().iter();
+        let changed: BTreeSet<usize> = notes
+            .filter_map(|note| left_out(&mut checks, &note.pointer))
+            .collect();
+        for i in changed {
+            if let Some((schema, validator)) = checks.get_mut(i) {
+                *validator = compile(schema, true).map_err(|error| vec![unusable(i, error)])?;
+            }
         }
-        for (i, (function, schema)) in grammar.rules.functions.iter().zip(schemas).enumerate() {
-            let validator = compile(&schema, true)
-                .map_err(|error| vec![Note::new(format!("/tools/{i}/parameters"), error.what)])?;
+        let mut offered = HashMap::new();
+        let functions = grammar.rules.functions.iter().zip(checks).enumerate();
+        for (i, (function, (schema, validator))) in functions {
             let one = Offered {
                 schema,
                 validator,
@@ -193,40 +199,32 @@ impl Acceptor {
     }
 }
 
-/// Takes out of a schema what the constraint does not keep, and what was said of it.
-fn left_out(schemas: &mut [Value], pointer: &str) {
+/// Takes out of a schema what the constraint does not keep to, and what was said of it; gives which tool's it was.
+fn left_out(checks: &mut [(Value, Validator)], pointer: &str) -> Option<usize> {
     let mut steps = pointer.splitn(5, '/').skip(2);
-    let tool = steps.next().and_then(|index| index.parse::<usize>().ok());
-    let Some(schema) = tool.and_then(|index| schemas.get_mut(index)) else {
-        return;
-    };
-    let within = format!("/{}", steps.nth(1).unwrap_or_default());
-    let Some((parent, keyword)) = within.rsplit_once('/') else {
-        return;
-    };
+    let tool: usize = steps.next()?.parse().ok()?;
+    let (schema, _) = checks.get_mut(tool)?;
+    let within = format!("/{}", steps.nth(1)?);
+    let (parent, keyword) = within.rsplit_once('/')?;
     // Of the schema of a property or a definition something else was said.
     let names = ["properties", "$defs", "definitions"];
     if names.contains(&parent.rsplit('/').next().unwrap_or_default()) {
-        return;
+        return None;
     }
-    let Some(Value::Object(parent)) = schema.pointer_mut(parent) else {
-        return;
+    let Value::Object(parent) = schema.pointer_mut(parent)? else {
+        return None;
     };
     match keyword {
+        // Of a list only a value that cannot be written is left out.
+        "enum" | "const" => None,
         // Its branches still hold, though not one alone.
         "oneOf" => {
-            if let Some(branches) = parent.remove(keyword) {
-                let all = parent.entry("allOf").or_insert_with(|| json!([]));
-                if let Value::Array(all) = all {
-                    all.push(json!({"anyOf": branches}));
-                }
-            }
+            let branches = parent.remove(keyword)?;
+            let all = parent.entry("allOf").or_insert_with(|| json!([]));
+            all.as_array_mut()?.push(json!({"anyOf": branches}));
+            Some(tool)
         }
-        // Of a list only a value that cannot be written is left out.
-        "enum" | "const" => {}
-        _ => {
-            parent.remove(keyword);
-        }
+        _ => parent.remove(keyword).map(|_| tool),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rust_inference::{
-    constrain::{Constraint, Mode},
+    constrain::{Acceptor, Constraint, Mode, Options},
     functiongemma::{Toolbox, parse},
 };
 
@@ -17,8 +17,13 @@ use crate::{
 fn generate(words: &Words, seed: u64) -> bool {
     let random = &mut StdRng::seed_from_u64(seed);
     let (sent, tools) = schemas::tools(random);
-    let grammar = schemas::grammar(&tools, schemas::order(random));
-    let constraint = Constraint::new(grammar, words.vocabulary.clone());
+    let order = schemas::order(random);
+    let options = Options {
+        order,
+        lenient: false,
+    };
+    let acceptor = Acceptor::new(&tools, options).unwrap();
+    let constraint = Constraint::new(acceptor.grammar().clone(), words.vocabulary.clone());
     let most = random.random_range(1..4);
     let mut guide = constraint.calls(&Mode::Required, Some(most), "").unwrap();
     let left = random.random_range(1..400);
@@ -32,6 +37,8 @@ fn generate(words: &Words, seed: u64) -> bool {
         .unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}\n{sent}"));
     assert!(content.is_empty(), "seed {seed}: {text}");
     assert!((1..=most).contains(&calls.len()), "seed {seed}: {text}");
+    let outcome = acceptor.accept(&text, &Mode::Required, Some(most));
+    assert!(outcome.is_ok(), "seed {seed}: {outcome:?}: {text}\n{sent}");
     true
 }
 

@@ -9,9 +9,13 @@
 
 mod calls;
 mod canonical;
+mod extremes;
 mod json;
 mod limit;
+mod notation;
 #[path = "../common/random_model.rs"]
 mod random_model;
 mod schemas;
+mod suite;
+mod toolsets;
 mod walks;

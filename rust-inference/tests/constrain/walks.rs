@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use rand::{RngExt, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rust_inference::{
-    constrain::{Candidates, Guide, Next, Vocabulary},
+    constrain::{Candidates, Constraint, Grammar, Guide, Mode, Next, Vocabulary},
     embedded,
     tokenizer::Tokenizer,
 };
@@ -96,6 +96,16 @@ impl Words {
                 tokens.push(token);
             }
         }
+    }
+
+    /// A call of this function as chance writes it, of at most so many tokens.
+    pub fn call(&self, grammar: &Grammar, name: &str, seed: u64, most: usize) -> String {
+        let constraint = Constraint::new(grammar.clone(), self.vocabulary.clone());
+        let mode = Mode::Function(name.to_owned());
+        let mut guide = constraint.calls(&mode, Some(1), "").unwrap();
+        let (tokens, end) = self.walk(&mut guide, &mut StdRng::seed_from_u64(seed), most);
+        assert_eq!(end, End::Complete, "{most} tokens are too few for {name}");
+        self.text(&tokens)
     }
 
     /// Control tokens are chosen more often than by their number, or a text would never end.

@@ -108,17 +108,19 @@ pub fn calls_of(text: BoxedStrategy<String>) -> impl Strategy<Value = Vec<Call>>
     vec(call, 1..4)
 }
 
-pub fn toolbox() -> Arc<Toolbox> {
+/// The tools that are called: they take anything.
+pub fn tools() -> Vec<Tool> {
     let tool = |name: &str| Tool {
         name: name.to_owned(),
         description: String::new(),
         parameters: Some(Map::new()),
     };
-    let tools: Vec<_> = ["f", "get.time", "a-b", "größe"]
-        .into_iter()
-        .map(tool)
-        .collect();
-    Arc::new(Toolbox::new(&tools).unwrap())
+    let names = ["f", "get.time", "a-b", "größe"];
+    names.into_iter().map(tool).collect()
+}
+
+pub fn toolbox() -> Arc<Toolbox> {
+    Arc::new(Toolbox::new(&tools()).unwrap())
 }
 
 /// What a model trained on this format would have written: the calls as they stand in a rendered history, control

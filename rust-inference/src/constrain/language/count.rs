@@ -36,13 +36,6 @@ impl Bounds {
         Ok(Self { min, max, lengths })
     }
 
-    /// About how many bytes it takes.
-    pub(super) fn size(&self) -> usize {
-        self.lengths
-            .as_ref()
-            .map_or(0, |lengths| lengths.bytes.len() * 2)
-    }
-
     /// The characters that are still needed and still allowed.
     fn window(&self, count: u32) -> Option<(u32, u32)> {
         let most = match self.max {
@@ -63,16 +56,8 @@ impl Bounds {
                     .saturating_add(least.saturating_sub(characters))
             });
         };
-        // A character has a byte at least: longer ways than the best so far need not be looked at.
-        let mut best: Option<u32> = None;
-        for length in least..=most.min(lengths.longest()) {
-            if best.is_some_and(|best| best <= length) {
-                break;
-            }
-            let bytes = lengths.bytes(node, length);
-            best = best.into_iter().chain(bytes).min();
-        }
-        best
+        let of = |length: u32| lengths.bytes(node, length);
+        (least..=most.min(lengths.longest())).filter_map(of).min()
     }
 
     /// Whether there is an end at all.

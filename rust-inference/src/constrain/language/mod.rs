@@ -20,7 +20,6 @@ mod table;
 mod tests;
 mod text;
 mod utf8;
-mod workshop;
 
 use std::sync::Arc;
 
@@ -28,7 +27,6 @@ pub use error::LanguageError;
 pub use format::Format;
 pub use number::{NumberSpec, integer, number};
 pub use text::{TextSpec, text};
-pub use workshop::Workshop;
 
 use count::Bounds;
 use draft::{Draft, NONE};
@@ -55,7 +53,8 @@ pub struct Language {
 #[derive(Clone, Debug)]
 enum Valid {
     Text(Arc<Table>),
-    Number(Arc<number::AllValid>),
+    Number(Arc<NumberSpec>),
+    Integer(Arc<NumberSpec>),
 }
 
 /// These texts and no others.
@@ -101,9 +100,10 @@ impl Language {
         self.table.is_empty()
     }
 
-    /// About how many bytes it takes.
-    fn size(&self) -> usize {
-        self.table.size() + self.bounds.as_ref().map_or(0, |bounds| bounds.size())
+    /// Whether certainly nothing that one of the two writes is valid for the other, however it is spelt; false where that
+    /// cannot be found out in time.
+    pub fn disjoint(&self, other: &Self) -> bool {
+        disjoint::disjoint(self, other)
     }
 
     /// Whether the characters of a text are counted.

@@ -19,7 +19,6 @@ use serde_json::Value;
 
 use super::{
     grammar::{Form, Function, NEVER, Node, NodeId, Rules, Shape, Symbol},
-    language::Workshop,
     options::{Notation, Note, Options},
 };
 use crate::functiongemma::{Tool, lower_types};
@@ -65,7 +64,6 @@ struct Compiler<'a> {
     longest: u32,
     notes: Vec<Note>,
     refused: Vec<Note>,
-    languages: Workshop,
 }
 
 /// The rules of the calls of these tools, or what of their schemas cannot be honoured.
@@ -121,7 +119,6 @@ impl<'a> Compiler<'a> {
             longest: 0,
             notes: Vec::new(),
             refused: Vec::new(),
-            languages: Workshop::default(),
         }
     }
 
@@ -154,7 +151,7 @@ impl<'a> Compiler<'a> {
         };
         rules.measure();
         for exclusive in std::mem::take(&mut self.exclusive) {
-            if let Some(note) = exclusive.check(&rules, &mut self.languages) {
+            if let Some(note) = exclusive.check(&rules) {
                 self.cannot(note);
             }
         }

@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 use super::{Compiler, Place, facts::counts, shape, unfold::said};
 use crate::constrain::{
     grammar::{Form, Shape},
-    language::{Format, Language, LanguageError, NumberSpec, TextSpec},
+    language::{self, Format, Language, LanguageError, NumberSpec, TextSpec},
     options::{Notation, Note},
 };
 
@@ -57,11 +57,20 @@ impl<'a> Compiler<'a> {
                 )),
             }
         }
-        let language = if fractions {
-            self.languages.number(&spec)
-        } else {
-            self.languages.integer(&spec)
+        let make = |spec: &NumberSpec| {
+            if fractions {
+                language::number(spec)
+            } else {
+                language::integer(spec)
+            }
         };
+        let mut language = make(&spec);
+        if let Err(error) = &language
+            && self.leaves_out("multipleOf", alternative, error)
+        {
+            spec.multiple_of.clear();
+            language = make(&spec);
+        }
         let language = self.language(language, alternative, &BOUNDS)?;
         let kind = if fractions { "number" } else { "integer" };
         let told = told(
@@ -88,7 +97,7 @@ impl<'a> Compiler<'a> {
             }
         }
         let patterns = said(alternative, "pattern").filter_map(|(value, _)| value.as_str());
-        let spec = TextSpec {
+        let mut spec = TextSpec {
             patterns: patterns.map(str::to_owned).collect(),
             formats,
             min: limit(min),
@@ -99,7 +108,13 @@ impl<'a> Compiler<'a> {
             },
         };
         let keywords = ["pattern", "minLength", "maxLength", "format"];
-        let language = self.languages.text(&spec);
+        let mut language = language::text(&spec);
+        if let Err(error) = &language
+            && self.leaves_out("pattern", alternative, error)
+        {
+            spec.patterns.clear();
+            language = language::text(&spec);
+        }
         let language = self.language(language, alternative, &keywords)?;
         // What is valid without being written is the language's own affair.
         let exact = true;
@@ -107,6 +122,22 @@ impl<'a> Compiler<'a> {
             Form::Text { language, exact },
             told("string", alternative, &keywords),
         ))
+    }
+
+    /// Whether a keyword that makes too much of a language, or none, may be left out: it is told of then.
+    fn leaves_out(
+        &mut self,
+        keyword: &'static str,
+        alternative: &[Place<'a>],
+        error: &LanguageError,
+    ) -> bool {
+        if !self.options.lenient {
+            return false;
+        }
+        for (_, pointer) in said(alternative, keyword) {
+            self.note(Note::new(pointer, error.to_string()));
+        }
+        said(alternative, keyword).next().is_some()
     }
 
     fn language(

@@ -17,12 +17,11 @@ use super::{
 
 /// The texts in which an ECMAScript pattern is found; only those on which validators agree, and where repetitions are too
 /// many, only those with fewer.
-/// `spent`: the bytes of tables on the way are added to it.
-pub(super) fn of_ecma(pattern: &str, spent: &mut usize) -> Result<Pattern, LanguageError> {
+pub(super) fn of_ecma(pattern: &str) -> Result<Pattern, LanguageError> {
     let split = lookahead::split(pattern);
-    let (mut all, mut escapes) = regular::found(&split.rest, true, spent)?;
+    let (mut all, mut escapes) = regular::found(&split.rest, true)?;
     for ahead in &split.ahead {
-        let (pattern, others) = regular::found(&ahead.pattern, ahead.wanted, spent)?;
+        let (pattern, others) = regular::found(&ahead.pattern, ahead.wanted)?;
         escapes = escapes.and(others);
         all.min = all.min.max(pattern.min);
         all.max = [all.max, pattern.max].into_iter().flatten().min();

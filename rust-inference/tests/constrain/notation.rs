@@ -1,10 +1,4 @@
 //! Arguments in the format's notation, as the renderer writes them: what a perfect model would say.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    reason = "each test file is a crate of its own and uses its part of these helpers"
-)]
 
 use rust_inference::functiongemma::{Call, Conversation, Message, Role, render};
 use serde_json::Value;

@@ -1,23 +1,15 @@
 //! Sixty tool sets in the shapes of public APIs, as people send them: what of them can be kept to, and which calls of them
 //! are accepted.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests, outside of the tests' own functions"
-)]
-
-mod chance;
-mod notation;
 
 use std::{fs, path::Path};
 
-use chance::Chance;
 use rust_inference::{
     constrain::{Acceptor, ArgumentOrder, Mode, Options},
     functiongemma::{Tool, tools_from_json},
 };
 use serde_json::Value;
+
+use crate::{notation, walks::Words};
 
 /// One file.
 struct Set {
@@ -131,7 +123,7 @@ fn their_valid_calls_are_accepted_and_the_invalid_ones_refused_at_the_value() {
 
 #[test]
 fn whatever_is_generated_for_them_is_accepted() {
-    let chance = Chance::new();
+    let words = Words::default_model();
     for set in sets() {
         for (seed, order) in [
             ArgumentOrder::Sorted,
@@ -143,7 +135,7 @@ fn whatever_is_generated_for_them_is_accepted() {
         {
             let acceptor = set.acceptor(order);
             for tool in &set.tools {
-                let text = chance.call(acceptor.grammar(), &tool.name, seed as u64, 600);
+                let text = words.call(acceptor.grammar(), &tool.name, seed as u64, 600);
                 let outcome = acceptor.accept(&text, &Mode::Function(tool.name.clone()), Some(1));
                 assert!(
                     outcome.is_ok(),

@@ -1,13 +1,4 @@
 //! Schemas as nobody should send them: they cost bounded time and memory, and get a clear error or a correct result.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests, outside of the tests' own functions"
-)]
-
-mod chance;
-mod notation;
 
 use std::{
     fs,
@@ -16,12 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chance::Chance;
 use rust_inference::{
     constrain::{Acceptor, Mode, Options},
     functiongemma::tools_from_json,
 };
 use serde_json::{Map, Value, json};
+
+use crate::{notation, walks::Words};
 
 /// What any of them may take, with other tests beside it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -203,7 +195,7 @@ fn what_cannot_be_is_refused_with_a_reason() {
 
 #[test]
 fn what_is_odd_is_kept_to_and_whatever_is_generated_for_it_is_accepted() {
-    let chance = Chance::new();
+    let words = Words::default_model();
     let mut schema = Checker::start("schema");
     for tools in [
         // What is required without being declared may be anything.
@@ -226,7 +218,7 @@ fn what_is_odd_is_kept_to_and_whatever_is_generated_for_it_is_accepted() {
         let acceptor = Acceptor::new(&offered, Options::default()).unwrap();
         for seed in 0..4 {
             let before = Instant::now();
-            let text = chance.call(acceptor.grammar(), "f", seed, 800);
+            let text = words.call(acceptor.grammar(), "f", seed, 800);
             assert!(
                 before.elapsed() < PATIENCE,
                 "{tools}: {:?}",

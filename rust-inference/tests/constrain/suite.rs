@@ -1,24 +1,15 @@
 //! The official JSON Schema test suite, draft 2020-12 (github.com/json-schema-org/JSON-Schema-Test-Suite, MIT): each schema
 //! as that of a tool's argument. Left out is format.json, which holds that formats are no assertions: here they are.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests, outside of the tests' own functions"
-)]
-
-mod chance;
-mod notation;
 
 use std::{fs, path::Path};
-
-use chance::Chance;
 
 use rust_inference::{
     constrain::{Acceptor, Mode, Options},
     functiongemma::{Tool, tools_from_json},
 };
 use serde_json::{Map, Value, json};
+
+use crate::{notation, walks::Words};
 
 /// One schema with its instances.
 struct Group {
@@ -351,10 +342,10 @@ fn valid_instances_are_accepted_and_invalid_ones_refused() {
 
 #[test]
 fn whatever_is_generated_is_accepted() {
-    let chance = Chance::new();
+    let words = Words::default_model();
     for (group, acceptor) in supported() {
         for seed in 0..20 {
-            let text = chance.call(acceptor.grammar(), "f", seed, 200);
+            let text = words.call(acceptor.grammar(), "f", seed, 200);
             let outcome = acceptor.accept(&text, &Mode::Required, Some(1));
             assert!(outcome.is_ok(), "{}: {outcome:?}: {text}", group.name);
         }
