@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     batch::{self, Refusal},
+    cache::Cache,
     files,
 };
 
@@ -21,16 +22,15 @@ pub(crate) fn schema(tools: Option<&Path>, lenient: bool, batch: bool) -> Result
     };
     if batch {
         let offered = tools.map(files::tools).transpose()?;
-        return batch::run(Path::new("-"), |line| {
-            let tools = match (line.tools, &offered) {
-                (Some(text), _) => tools_from_json(text)?,
-                (None, Some(offered)) => offered.clone(),
-                (None, None) => return Err(Refusal::no_tools()),
-            };
-            match Acceptor::new(&tools, options) {
-                Ok(acceptor) => Ok(understood(&tools, &acceptor)),
-                Err(refused) => Err(refused.into()),
-            }
+        let told = |tools: &[Tool]| match Acceptor::new(tools, options) {
+            Ok(acceptor) => Ok(understood(tools, &acceptor)),
+            Err(refused) => Err(Refusal::from(refused)),
+        };
+        let mut known = Cache::new();
+        return batch::run(Path::new("-"), |line| match (line.tools, &offered) {
+            (Some(text), _) => known.get(text, |text| told(&tools_from_json(text)?)),
+            (None, Some(offered)) => told(offered),
+            (None, None) => Err(Refusal::no_tools()),
         });
     }
     let Some(path) = tools else {

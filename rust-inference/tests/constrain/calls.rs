@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use rust_inference::{
     constrain::{Acceptor, Constraint, Mode, Options},
     functiongemma::{Toolbox, parse},
@@ -54,4 +54,53 @@ fn so_are_those_of_a_vocabulary_of_gemmas_size() {
     let words = Words::random_model();
     let complete = count(200, |seed| generate(&words, seed));
     assert!(complete > 100, "{complete}");
+}
+
+/// One character more, less or another, somewhere.
+fn damaged(text: &str, random: &mut StdRng) -> String {
+    let mut characters: Vec<char> = text.chars().collect();
+    let at = random.random_range(0..characters.len());
+    let other = *[
+        ' ', ',', ':', '{', '}', '[', ']', '0', '-', '.', 'e', 'a', 'Z', '<', '\n', 'ü',
+    ]
+    .choose(random)
+    .unwrap();
+    match random.random_range(0..3) {
+        0 => drop(characters.remove(at)),
+        1 => characters.insert(at, other),
+        _ => characters[at] = other,
+    }
+    characters.into_iter().collect()
+}
+
+#[test]
+fn what_is_accepted_of_damaged_calls_is_read_as_the_same_calls() {
+    let words = Words::default_model();
+    let accepted = count(1500, |seed| {
+        let random = &mut StdRng::seed_from_u64(seed);
+        let (_, tools) = schemas::tools(random);
+        let acceptor = Acceptor::new(&tools, Options::default()).unwrap();
+        let constraint = Constraint::new(acceptor.grammar().clone(), words.vocabulary.clone());
+        let mut guide = constraint.calls(&Mode::Required, Some(1), "").unwrap();
+        let (tokens, _) = words.walk(&mut guide, random, 400);
+        let text = words.text(&tokens);
+        let toolbox = Arc::new(Toolbox::new(&tools).unwrap());
+        let some = (0..20).filter(|_| {
+            let text = damaged(&text, random);
+            let Ok(accepted) = acceptor.accept(&text, &Mode::Auto, None) else {
+                return false;
+            };
+            let (content, calls) = parse(toolbox.clone(), &text)
+                .unwrap_or_else(|error| panic!("seed {seed}: {error}: {text}"));
+            assert_eq!(
+                (accepted.content, accepted.calls),
+                (content, calls),
+                "seed {seed}: {text}"
+            );
+            true
+        });
+        some.count() > 0
+    });
+    // Most of what is damaged within a text is still a call.
+    assert!((300..1500).contains(&accepted), "{accepted}");
 }
