@@ -96,6 +96,20 @@ fn what_is_not_accepted_exits_1_with_the_byte_and_what_was_expected() {
 }
 
 #[test]
+fn a_line_break_that_a_shell_adds_is_named() {
+    let output = run(
+        &["accept", "--tools", "ring.json"],
+        &(ring("{times:1}") + "\n"),
+    );
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("\nfix: leave out the line break at the end"),
+        "{told}"
+    );
+}
+
+#[test]
 fn what_a_call_must_keep_to_is_said_by_flags() {
     let (early, late) = (
         "{Bell:<escape>x<escape>,times:1}",

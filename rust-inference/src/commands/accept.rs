@@ -66,13 +66,20 @@ pub(crate) fn accept(args: &cli::Accept) -> Result<(), Failure> {
     for note in acceptor.grammar().notes() {
         eprintln!("warning: {note}");
     }
-    match rules.accept(&acceptor, &files::read(&args.input)?) {
+    let text = files::read(&args.input)?;
+    match rules.accept(&acceptor, &text) {
         Ok(accepted) => files::print(&format!("{accepted}\n")),
         Err(refusal) => {
             let told = json!({"accepted": false, "position": refusal.at, "expected": refusal.expected,
                 "message": refusal.message});
             files::print(&format!("{told}\n"))?;
-            Err(Failure::new(refusal, ""))
+            let only_the_end = text.strip_suffix('\n').map(str::len) == Some(refusal.at);
+            let fix = if only_the_end {
+                "leave out the line break at the end of the text: printf '%s' writes none"
+            } else {
+                ""
+            };
+            Err(Failure::new(refusal, fix))
         }
     }
 }
