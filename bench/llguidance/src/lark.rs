@@ -1,5 +1,5 @@
-//! Tools as a grammar in llguidance's Lark-like language: FunctionGemma's syntax around the values, and for numbers the
-//! JSON Schema that llguidance understands itself.
+//! Tools as a grammar in llguidance's Lark-like language: the calls' syntax around the values, and for numbers the JSON
+//! Schema that llguidance understands itself.
 
 use std::fmt::Write as _;
 

@@ -2,8 +2,11 @@
 
 use crate::measure::{FEW, Figures};
 
+/// What a column says in a row.
+type Cell = fn(&Figures) -> String;
+
 pub fn table(columns: &[(String, Figures)]) -> String {
-    let mut rows: Vec<(&str, fn(&Figures) -> String)> = Vec::new();
+    let mut rows: Vec<(&str, Cell)> = Vec::new();
     let mut row = |name, cell| rows.push((name, cell));
     row("calls, tokens of them", |f| {
         format!("{}, {}", f.calls, f.tokens)
