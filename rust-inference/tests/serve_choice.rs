@@ -138,6 +138,41 @@ fn whatever_a_model_would_write_its_calls_are_valid_and_as_many_as_may_be() {
 }
 
 #[test]
+fn prose_holds_no_control_token_whatever_a_model_would_write() {
+    let server = Server::start(&[]);
+    let files = rust_inference::embedded::files();
+    let json: Value = serde_json::from_slice(&files.tokenizer).unwrap();
+    let controls: Vec<&str> = json["added_tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|token| token["content"].as_str().unwrap())
+        .collect();
+    assert!(controls.contains(&"<escape>"));
+    let spells = |text: &str| controls.iter().any(|control| text.contains(control));
+    let mut raw_spells = false;
+    for seed in 0..8 {
+        // So hot that the model writes at random.
+        let hot = json!({"max_tokens": 300, "sampling": {"temperature": 100, "seed": seed}});
+        for asked in [
+            json!({"chat": chat("Hello")}),
+            json!({"chat": chat("Hello"), "tools": [set_lamp()], "tool_choice": "none"}),
+        ] {
+            let answer = done(&server, &with(&asked, &hot));
+            assert!(
+                calls(&answer).is_empty() && answer.get("error").is_none(),
+                "{answer}"
+            );
+            let content = answer["content"].as_str().unwrap();
+            assert!(content.len() > 100 && !spells(content), "{answer}");
+        }
+        let raw = done(&server, &with(&json!({"prompt": "Hello"}), &hot));
+        raw_spells |= spells(raw["content"].as_str().unwrap());
+    }
+    assert!(raw_spells, "without a guide there are some");
+}
+
+#[test]
 fn an_answer_in_json_is_valid_against_its_schema() {
     let server = Server::start(&[]);
     let schema = json!({"type": "object", "properties": {
