@@ -130,9 +130,8 @@ impl Work {
         }
         let mut parts: Vec<Arc<[u32]>> = vec![controls.into()];
         for text in &texts {
-            let tokens = self.tokens(vocabulary, text);
-            let groups = tokens.groups(&text.language, text.place.count);
-            parts.extend(groups.map(|(_, ids)| ids.clone()));
+            let groups = self.groups(vocabulary, text);
+            parts.extend(groups.into_iter().map(|(_, ids)| ids));
         }
         parts.extend(
             self.walked(vocabulary, &texts, others)
@@ -196,8 +195,7 @@ impl Work {
             }
         }
         for text in &texts {
-            let tokens = self.tokens(vocabulary, text);
-            for (place, ids) in tokens.groups(&text.language, text.place.count) {
+            for (place, ids) in self.groups(vocabulary, text) {
                 let frame = match text.frame {
                     Frame::Text { shape, escaped, .. } => Frame::Text {
                         shape,
@@ -211,7 +209,6 @@ impl Work {
                 };
                 let stack = self.machine.push(frame, text.below);
                 let to = self.machine.state(vec![stack]);
-                let ids = ids.clone();
                 choices.push(Choice { to, ids });
             }
         }
@@ -259,6 +256,31 @@ impl Work {
                 ids: ids.into(),
             })
             .collect()
+    }
+
+    /// The tokens within a text, with the place behind each.
+    fn groups(&mut self, vocabulary: &Vocabulary, text: &Text) -> Vec<(Place, Arc<[u32]>)> {
+        let tokens = self.tokens(vocabulary, text);
+        let groups = tokens.groups(&text.language, text.place.count);
+        let mut groups: Vec<(Place, Arc<[u32]>)> =
+            groups.map(|(place, ids)| (place, ids.clone())).collect();
+        if matches!(text.frame, Frame::Key(_)) {
+            // A key that can get no longer must not be one that stands there already.
+            let stack = self.machine.push(text.frame, text.below);
+            let start = self.machine.state(vec![stack]);
+            for (place, ids) in &mut groups {
+                let full = (0..=u8::MAX).all(|byte| text.language.step(*place, byte).is_none());
+                if full {
+                    let mut fits = |id: u32| {
+                        let bytes = vocabulary.tokenizer.bytes(id);
+                        self.step_bytes(start, bytes) != DEAD
+                    };
+                    *ids = ids.iter().copied().filter(|id| fits(*id)).collect();
+                }
+            }
+            groups.retain(|(_, ids)| !ids.is_empty());
+        }
+        groups
     }
 
     fn tokens(&self, vocabulary: &Vocabulary, text: &Text) -> Arc<TextTokens> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use rust_inference::{
-    constrain::{Acceptor, Constraint, Mode, Options},
-    functiongemma::{Toolbox, parse},
+    constrain::{Acceptor, Candidates, Constraint, Guide, Mode, Next, Options},
+    functiongemma::{Conversation, Toolbox, parse},
+    tokenizer::Piece,
 };
 
 use crate::{
@@ -42,6 +43,41 @@ fn generate(words: &Words, seed: u64) -> bool {
     true
 }
 
+/// A model that writes `a` wherever it can, and goes on where it cannot.
+#[test]
+fn no_key_stands_twice_however_a_model_insists() {
+    let words = Words::default_model();
+    let request = r#"{"messages": [], "tools": [{"name": "f", "parameters":
+        {"type": "object", "additionalProperties": {"type": "integer", "maximum": 9, "minimum": 0}}}]}"#;
+    let tools = Conversation::from_json(request).unwrap().tools;
+    let constraint = Constraint::new(
+        schemas::grammar(&tools, rust_inference::constrain::ArgumentOrder::Sorted),
+        words.vocabulary.clone(),
+    );
+    let mut guide = constraint.calls(&Mode::Required, Some(1), "").unwrap();
+    let wanted =
+        ["a", ",", "1"].map(|text| words.tokenizer.encode(&[Piece::Text(text)]).unwrap()[0]);
+    let mut tokens = Vec::new();
+    while !tokens.last().is_some_and(|last| words.stops.contains(last)) {
+        match guide.next(600 - tokens.len()) {
+            Next::Forced(forced) => tokens.extend(forced),
+            Next::Choose { candidates, .. } => {
+                let token = wanted.into_iter().find(|token| candidates.contains(*token));
+                let token = token.unwrap_or_else(|| match &*candidates {
+                    Candidates::List(ids) => ids[0],
+                    other => panic!("{other:?}"),
+                });
+                guide.push(token);
+                tokens.push(token);
+            }
+            Next::End => panic!("a dead end behind {}", words.text(&tokens)),
+        }
+    }
+    let text = words.text(&tokens);
+    let (_, calls) = parse(Arc::new(Toolbox::new(&tools).unwrap()), &text).unwrap();
+    assert!(calls[0].arguments.len() > 3, "{text}");
+}
+
 #[test]
 fn ten_thousand_random_generations_are_valid() {
     let words = Words::default_model();
@@ -52,8 +88,8 @@ fn ten_thousand_random_generations_are_valid() {
 #[test]
 fn so_are_those_of_a_vocabulary_of_gemmas_size() {
     let words = Words::random_model();
-    let complete = count(200, |seed| generate(&words, seed));
-    assert!(complete > 100, "{complete}");
+    let complete = count(100, |seed| generate(&words, seed));
+    assert!(complete > 50, "{complete}");
 }
 
 /// One character more, less or another, somewhere.
