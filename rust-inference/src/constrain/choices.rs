@@ -264,18 +264,17 @@ impl Work {
         let groups = tokens.groups(&text.language, text.place.count);
         let mut groups: Vec<(Place, Arc<[u32]>)> =
             groups.map(|(place, ids)| (place, ids.clone())).collect();
-        if matches!(text.frame, Frame::Key(_)) {
+        if let Frame::Key(key) = text.frame {
             // A key that can get no longer must not be one that stands there already.
-            let stack = self.machine.push(text.frame, text.below);
-            let start = self.machine.state(vec![stack]);
-            for (place, ids) in &mut groups {
+            let taken = self.machine.taken(key, text.below);
+            for (place, ids) in groups.iter_mut().filter(|_| !taken.is_empty()) {
                 let full = (0..=u8::MAX).all(|byte| text.language.step(*place, byte).is_none());
                 if full {
-                    let mut fits = |id: u32| {
-                        let bytes = vocabulary.tokenizer.bytes(id);
-                        self.step_bytes(start, bytes) != DEAD
+                    let fits = |id: &u32| {
+                        let bytes = vocabulary.tokenizer.bytes(*id);
+                        !taken.iter().any(|taken| taken == bytes)
                     };
-                    *ids = ids.iter().copied().filter(|id| fits(*id)).collect();
+                    *ids = ids.iter().copied().filter(fits).collect();
                 }
             }
             groups.retain(|(_, ids)| !ids.is_empty());

@@ -44,6 +44,24 @@ impl Machine {
             && !(self.texts.thing(text)).is_some_and(|text| is_declared(object, text))
     }
 
+    /// What would make of a key one that stands in its object, `below`, or is declared there.
+    pub(in super::super) fn taken(&self, key: Key, below: StackId) -> Vec<Vec<u8>> {
+        let Some((Frame::Object { shape, used, .. }, _)) = self.top(below) else {
+            return Vec::new();
+        };
+        let object = self.rules.object(shape.node, shape.shape);
+        let declared = object.into_iter().flat_map(|object| &object.declared);
+        let used = self.used.thing(used).into_iter().flatten();
+        let used = used.filter_map(|text| self.texts.thing(*text));
+        let own = self.texts.thing(key.text).map_or(&[][..], Vec::as_slice);
+        (declared
+            .map(|key| key.as_bytes())
+            .chain(used.map(Vec::as_slice)))
+        .filter_map(|key| Some(key.strip_prefix(own)?.to_vec()))
+        .filter(|rest| !rest.is_empty())
+        .collect()
+    }
+
     /// `below`: the object that the key is of.
     pub(super) fn step_key(
         &mut self,
@@ -83,8 +101,8 @@ impl Machine {
                 text.push(byte);
                 let text = self.texts.number(text);
                 // The last character must not leave a key that stands there already.
-                let open = (0..=u8::MAX).any(|byte| self.keys.step(place, byte).is_some());
-                (open || self.is_new(object, used, text)).then_some(Key { text, place, ..key })
+                let open = || (0..=u8::MAX).any(|byte| self.keys.step(place, byte).is_some());
+                (self.is_new(object, used, text) || open()).then_some(Key { text, place, ..key })
             }),
             _ => None,
         };
