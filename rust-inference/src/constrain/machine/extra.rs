@@ -55,7 +55,7 @@ impl Machine {
         let used = used.filter_map(|text| self.texts.thing(*text));
         let own = self.texts.thing(key.text).map_or(&[][..], Vec::as_slice);
         (declared
-            .map(|key| key.as_bytes())
+            .map(String::as_bytes)
             .chain(used.map(Vec::as_slice)))
         .filter_map(|key| Some(key.strip_prefix(own)?.to_vec()))
         .filter(|rest| !rest.is_empty())
