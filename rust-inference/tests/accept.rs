@@ -385,6 +385,27 @@ fn the_order_of_arguments_is_the_one_that_was_asked_for() {
 }
 
 #[test]
+fn numbers_of_any_size_are_held_to_their_bounds_exactly() {
+    let tools = json!([{"name": "f", "parameters": {"properties": {
+        "most": {"type": "integer", "maximum": 100_000_000_000_000_000_000_u128},
+        "cents": {"type": "number", "multipleOf": 0.01}, "whole": {"type": "integer"}}}}]);
+    let acceptor = acceptor(&tools, ArgumentOrder::Sorted);
+    for (arguments, accepted) in [
+        ("{most:100000000000000000000}", true),
+        ("{most:100000000000000000001}", false),
+        ("{cents:0.29}", true),
+        ("{cents:123456789012345678.07}", true),
+        ("{cents:123456789012345678.075}", false),
+        ("{whole:1e400}", true),
+        ("{whole:1e999999999}", true),
+        ("{whole:1e-999999999}", false),
+    ] {
+        let outcome = acceptor.accept(&call("f", arguments), &Mode::Auto, None);
+        assert_eq!(outcome.is_ok(), accepted, "{arguments}: {outcome:?}");
+    }
+}
+
+#[test]
 fn with_lenience_what_cannot_be_kept_to_is_left_out_and_all_else_is_not() {
     let parameters = json!({"type": "object", "properties": {
             "list": {"type": "array", "items": {"type": "integer"}, "uniqueItems": true},
