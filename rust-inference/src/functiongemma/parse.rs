@@ -126,6 +126,24 @@ impl Parser {
         }
     }
 
+    /// The text was cut off where it is: a call that is not closed is none, whole as it may look.
+    pub(crate) fn cut(mut self) -> Result<Vec<Event>, ParseError> {
+        if let State::Call(pending) = &self.state {
+            return Err(ParseError {
+                at: pending.start,
+                expected: END_CALL.to_owned(),
+                message: format!("the text ends where {END_CALL:?} was expected"),
+            });
+        }
+        let mut events = Vec::new();
+        let held = self.splitter.finish();
+        self.text(&held, &mut events);
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(events),
+        }
+    }
+
     /// More can come of it.
     fn listens(&self) -> bool {
         self.error.is_none() && !matches!(self.state, State::Over)

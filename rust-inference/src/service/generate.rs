@@ -117,9 +117,11 @@ impl Inference {
             logprobs: probabilities,
             ..Done::default()
         };
-        let ending = match output.error().cloned() {
-            Some(error) => Err(error),
-            None => block_in_place(|| output.finish()).map(&mut send),
+        let cut = finish == Finish::Length;
+        let ending = if let Some(error) = output.error().cloned() {
+            Err(error)
+        } else {
+            block_in_place(|| output.finish(cut)).map(&mut send)
         };
         Ok(report::conclude(done, output, finish, ending))
     }

@@ -74,16 +74,19 @@ impl Output {
         self.parser.as_ref().and_then(Parser::error)
     }
 
-    /// The model is at its end; gives what was held back.
-    pub(super) fn finish(&mut self) -> Result<Delta, ParseError> {
+    /// The model is at its end; gives what was held back. `cut`: it was not done, so that neither a half character nor a call
+    /// that is not closed counts.
+    pub(super) fn finish(&mut self, cut: bool) -> Result<Delta, ParseError> {
         let mut delta = Delta::default();
         // Behind a stop text nothing counts, a half call included.
         if !self.stops.found {
             let mut events = Vec::new();
             let rest = self.characters.finish();
-            self.piece(Piece::Text(&rest), &mut events);
+            if !cut {
+                self.piece(Piece::Text(&rest), &mut events);
+            }
             if let Some(parser) = self.parser.take() {
-                events.extend(parser.finish()?);
+                events.extend(if cut { parser.cut()? } else { parser.finish()? });
             }
             delta = self.take(events);
         }
@@ -173,7 +176,7 @@ mod tests {
             for token in tokenizer.encode(&[Piece::Text(&prose)]).unwrap() {
                 output.push(token, &tokenizer);
             }
-            output.finish().unwrap();
+            output.finish(false).unwrap();
             assert_eq!(output.content, prose);
         }
         // The token itself is one.
@@ -183,5 +186,36 @@ mod tests {
             &tokenizer,
         );
         assert!(output.error().is_some());
+    }
+
+    #[test]
+    fn what_is_cut_off_is_neither_a_call_nor_half_a_character() {
+        let tokenizer = crate::embedded::model().unwrap().tokenizer;
+        let tool = r#"{"messages": [], "tools": [{"name": "ring"}]}"#;
+        let tools = crate::functiongemma::Conversation::from_json(tool)
+            .unwrap()
+            .tools;
+        for (text, cut, calls) in [
+            ("<start_function_call>call:ring{}", true, None),
+            ("<start_function_call>call:ring{}", false, Some(1)),
+            (
+                "<start_function_call>call:ring{}<end_function_call>",
+                true,
+                Some(1),
+            ),
+        ] {
+            let toolbox = Arc::new(crate::functiongemma::Toolbox::new(&tools).unwrap());
+            let mut output = Output::new(Some(toolbox), Vec::new(), true);
+            for token in tokenizer.encode(&tokenizer.pieces(text)).unwrap() {
+                output.push(token, &tokenizer);
+            }
+            let ended = output.finish(cut).map(|_| output.calls.len());
+            assert_eq!(ended.ok(), calls, "{text} {cut}");
+        }
+        let mut output = Output::new(Some(Arc::default()), Vec::new(), true);
+        let character = tokenizer.encode(&[Piece::Text("\u{1f980}")]).unwrap();
+        output.push(character[0], &tokenizer);
+        output.finish(true).unwrap();
+        assert_eq!(output.content, "");
     }
 }
