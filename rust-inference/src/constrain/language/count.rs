@@ -36,6 +36,13 @@ impl Bounds {
         Ok(Self { min, max, lengths })
     }
 
+    /// About how many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        self.lengths
+            .as_ref()
+            .map_or(0, |lengths| lengths.bytes.len() * 2)
+    }
+
     /// The characters that are still needed and still allowed.
     fn window(&self, count: u32) -> Option<(u32, u32)> {
         let most = match self.max {

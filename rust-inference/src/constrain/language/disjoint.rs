@@ -2,17 +2,17 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Language, State, Valid, draft::Classes, number};
+use super::{Language, State, Valid, draft::Classes};
 
 /// Pairs of states that are looked at.
 const MOST_PAIRS: usize = 20_000;
 
-/// Whether nothing that one of them writes is valid for the other.
-pub(super) fn disjoint(one: &Language, other: &Language) -> bool {
+/// Whether nothing that one of them writes is valid for the other. `left`: pairs that may be looked at.
+pub(super) fn disjoint(one: &Language, other: &Language, left: &mut usize) -> bool {
     match (all_valid(one), all_valid(other)) {
         (Some(of_one), Some(of_other)) => {
-            is_apart(one, of_other.as_ref().unwrap_or(other))
-                && is_apart(of_one.as_ref().unwrap_or(one), other)
+            is_apart(one, of_other.as_ref().unwrap_or(other), left)
+                && is_apart(of_one.as_ref().unwrap_or(one), other, left)
         }
         _ => one.is_empty() || other.is_empty(),
     }
@@ -27,14 +27,21 @@ fn all_valid(language: &Language) -> Option<Option<Language>> {
     let table = match &language.valid {
         None => return Some(None),
         Some(Valid::Text(table)) => Some(Arc::clone(table)),
-        Some(Valid::Number(spec)) => number::all_valid(spec, false),
-        Some(Valid::Integer(spec)) => number::all_valid(spec, true),
+        Some(Valid::Number(all)) => all.table(),
     };
     table.map(|table| Some(Language::of_table(table)))
 }
 
 /// Whether no text is in both; false as well where that would take too long to find out.
-fn is_apart(one: &Language, other: &Language) -> bool {
+fn is_apart(one: &Language, other: &Language, left: &mut usize) -> bool {
+    // To begin costs something, too.
+    let begins = if one.table.classes().is_some() || other.table.classes().is_some() {
+        100
+    } else {
+        10
+    };
+    *left = left.saturating_sub(begins);
+    let most = MOST_PAIRS.min(*left);
     let past = |one: &Language, other: &Language| {
         let most = one.bounds.as_ref().and_then(|bounds| bounds.max);
         let least = other.bounds.as_ref().map_or(0, |bounds| bounds.min);
@@ -49,6 +56,7 @@ fn is_apart(one: &Language, other: &Language) -> bool {
     let mut seen: HashSet<(State, State)> = HashSet::from([start]);
     let mut ahead = vec![start];
     while let Some((first, second)) = ahead.pop() {
+        *left = left.saturating_sub(1);
         if one.accepts(first) && other.accepts(second) {
             return false;
         }
@@ -66,7 +74,7 @@ fn is_apart(one: &Language, other: &Language) -> bool {
                 ahead.push((first, second));
             }
         }
-        if seen.len() > MOST_PAIRS {
+        if seen.len() > most {
             return false;
         }
     }

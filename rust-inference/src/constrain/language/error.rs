@@ -11,6 +11,8 @@ pub enum LanguageError {
     TooLarge,
     #[error("the pattern cannot be held to: {0}")]
     Pattern(String),
+    #[error("all patterns and numbers together make too many automata: use fewer or simpler ones")]
+    Spent,
     #[error("{0} is no number: write it as JSON does")]
     Number(String),
     #[error("multipleOf has to be greater than 0")]

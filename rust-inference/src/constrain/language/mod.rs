@@ -20,6 +20,7 @@ mod table;
 mod tests;
 mod text;
 mod utf8;
+mod workshop;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub use error::LanguageError;
 pub use format::Format;
 pub use number::{NumberSpec, integer, number};
 pub use text::{TextSpec, text};
+pub use workshop::Workshop;
 
 use count::Bounds;
 use draft::{Draft, NONE};
@@ -53,8 +55,7 @@ pub struct Language {
 #[derive(Clone, Debug)]
 enum Valid {
     Text(Arc<Table>),
-    Number(Arc<NumberSpec>),
-    Integer(Arc<NumberSpec>),
+    Number(Arc<number::AllValid>),
 }
 
 /// These texts and no others.
@@ -100,10 +101,9 @@ impl Language {
         self.table.is_empty()
     }
 
-    /// Whether certainly nothing that one of the two writes is valid for the other, however it is spelt; false where that
-    /// cannot be found out in time.
-    pub fn disjoint(&self, other: &Self) -> bool {
-        disjoint::disjoint(self, other)
+    /// About how many bytes it takes.
+    fn size(&self) -> usize {
+        self.table.size() + self.bounds.as_ref().map_or(0, |bounds| bounds.size())
     }
 
     /// Whether the characters of a text are counted.

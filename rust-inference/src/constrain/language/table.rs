@@ -83,6 +83,15 @@ impl Table {
         self.accept.len()
     }
 
+    /// About how many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        let moves = match &self.moves {
+            Moves::Dense { next, .. } => next.len() * 4,
+            Moves::Sparse { first, edges } => first.len() * 4 + edges.len() * 8,
+        };
+        moves + self.accept.len() * 5
+    }
+
     /// Has no text at all.
     pub(super) fn is_empty(&self) -> bool {
         self.distance(0) == NONE

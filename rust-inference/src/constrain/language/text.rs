@@ -19,7 +19,7 @@ use super::{
 pub(super) const MOST_NODES: usize = 20_000;
 
 /// What a string has to satisfy, all of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TextSpec {
     /// Regular expressions of ECMAScript, each to be found somewhere in it.
     pub patterns: Vec<String>,
@@ -34,13 +34,18 @@ pub struct TextSpec {
 
 /// Strings that satisfy `spec`, as UTF-8: all of them, but for formats, of which the usual forms are written.
 pub fn text(spec: &TextSpec) -> Result<Language, LanguageError> {
+    made(spec, &mut 0)
+}
+
+/// `spent`: the bytes of tables on the way are added to it.
+pub(super) fn made(spec: &TextSpec, spent: &mut usize) -> Result<Language, LanguageError> {
     let mut min = spec.min;
     let mut max = spec.max;
     let mut lower = |most: Option<u32>| max = [max, most].into_iter().flatten().min();
     let mut draft: Option<Draft> = None;
     let mut complete = true;
     for pattern in &spec.patterns {
-        let pattern = pattern::of_ecma(pattern)?;
+        let pattern = pattern::of_ecma(pattern, spent)?;
         min = min.max(pattern.min);
         lower(pattern.max);
         draft = Some(and(draft, &pattern.draft)?);
@@ -67,6 +72,7 @@ pub fn text(spec: &TextSpec) -> Result<Language, LanguageError> {
     };
     let mut language = Language::of_table(table).bounded(min, max)?;
     language.valid = valid.map(Valid::Text);
+    *spent += language.size();
     Ok(language)
 }
 

@@ -3,6 +3,7 @@
 
 use crate::constrain::{
     grammar::{Form, NodeId, ObjectForm, Rules},
+    language::Workshop,
     options::Note,
 };
 
@@ -20,12 +21,12 @@ pub(super) struct Exclusive {
 
 impl Exclusive {
     /// Which two branches may both hold, if any.
-    pub(super) fn check(&self, rules: &Rules) -> Option<Note> {
+    pub(super) fn check(&self, rules: &Rules, languages: &mut Workshop) -> Option<Note> {
         for (i, a) in self.branches.iter().enumerate() {
             for (j, b) in self.branches.iter().enumerate().skip(i + 1) {
                 let loose = |id: &NodeId| rules.node(*id).is_some_and(|node| node.loose);
                 let told = self.typed || !(loose(a) || loose(b));
-                if !(told && disjoint(rules, *a, *b, DEPTH)) {
+                if !(told && disjoint(rules, languages, *a, *b, DEPTH)) {
                     let what = format!(
                         "branches {i} and {j} may both hold for one value: use anyOf, or tell them apart by a required property with a const"
                     );
@@ -38,11 +39,11 @@ impl Exclusive {
 }
 
 /// Surely no value is of both.
-fn disjoint(rules: &Rules, a: NodeId, b: NodeId, depth: usize) -> bool {
+fn disjoint(rules: &Rules, languages: &mut Workshop, a: NodeId, b: NodeId, depth: usize) -> bool {
     let (Some(a), Some(b)) = (rules.node(a), rules.node(b)) else {
         return false;
     };
-    let apart = |a: &Form, b: &Form| match (a, b) {
+    let mut apart = |a: &Form, b: &Form| match (a, b) {
         (
             Form::Text { language, exact },
             Form::Text {
@@ -56,10 +57,12 @@ fn disjoint(rules: &Rules, a: NodeId, b: NodeId, depth: usize) -> bool {
                 language: other,
                 exact: also,
             },
-        ) => *exact && *also && language.disjoint(other),
+        ) => *exact && *also && languages.disjoint(language, other),
         (Form::Array(_), Form::Array(_)) => false,
         (Form::Object(a), Form::Object(b)) => {
-            depth > 0 && (told_apart(rules, a, b, depth - 1) || told_apart(rules, b, a, depth - 1))
+            depth > 0
+                && (told_apart(rules, languages, a, b, depth - 1)
+                    || told_apart(rules, languages, b, a, depth - 1))
         }
         _ => true,
     };
@@ -67,13 +70,19 @@ fn disjoint(rules: &Rules, a: NodeId, b: NodeId, depth: usize) -> bool {
 }
 
 /// Whether a key that `a` requires cannot have in `b` what it has in `a`.
-fn told_apart(rules: &Rules, a: &ObjectForm, b: &ObjectForm, depth: usize) -> bool {
+fn told_apart(
+    rules: &Rules,
+    languages: &mut Workshop,
+    a: &ObjectForm,
+    b: &ObjectForm,
+    depth: usize,
+) -> bool {
     (a.fields.iter().filter(|field| field.required)).any(|field| {
         match b.fields.iter().find(|other| other.key == field.key) {
             Some(other) => {
                 let loose = |id| rules.node(id).is_some_and(|node| node.loose);
                 !(loose(field.value) || loose(other.value))
-                    && disjoint(rules, field.value, other.value, depth)
+                    && disjoint(rules, languages, field.value, other.value, depth)
             }
             None => b.closed || b.declared.contains(&field.key),
         }

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::{
     grammar::{Form, Function, NEVER, Node, NodeId, Rules, Shape, Symbol},
+    language::Workshop,
     options::{Notation, Note, Options},
 };
 use crate::functiongemma::{Tool, lower_types};
@@ -64,6 +65,7 @@ struct Compiler<'a> {
     longest: u32,
     notes: Vec<Note>,
     refused: Vec<Note>,
+    languages: Workshop,
 }
 
 /// The rules of the calls of these tools, or what of their schemas cannot be honoured.
@@ -119,6 +121,7 @@ impl<'a> Compiler<'a> {
             longest: 0,
             notes: Vec::new(),
             refused: Vec::new(),
+            languages: Workshop::default(),
         }
     }
 
@@ -151,7 +154,7 @@ impl<'a> Compiler<'a> {
         };
         rules.measure();
         for exclusive in std::mem::take(&mut self.exclusive) {
-            if let Some(note) = exclusive.check(&rules) {
+            if let Some(note) = exclusive.check(&rules, &mut self.languages) {
                 self.cannot(note);
             }
         }

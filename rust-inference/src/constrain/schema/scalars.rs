@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 use super::{Compiler, Place, facts::counts, shape, unfold::said};
 use crate::constrain::{
     grammar::{Form, Shape},
-    language::{self, Format, Language, LanguageError, NumberSpec, TextSpec},
+    language::{Format, Language, LanguageError, NumberSpec, TextSpec},
     options::{Notation, Note},
 };
 
@@ -57,19 +57,12 @@ impl<'a> Compiler<'a> {
                 )),
             }
         }
-        let make = |spec: &NumberSpec| {
-            if fractions {
-                language::number(spec)
-            } else {
-                language::integer(spec)
-            }
-        };
-        let mut language = make(&spec);
+        let mut language = self.digits(&spec, fractions);
         if let Err(error) = &language
             && self.leaves_out("multipleOf", alternative, error)
         {
             spec.multiple_of.clear();
-            language = make(&spec);
+            language = self.digits(&spec, fractions);
         }
         let language = self.language(language, alternative, &BOUNDS)?;
         let kind = if fractions { "number" } else { "integer" };
@@ -108,12 +101,12 @@ impl<'a> Compiler<'a> {
             },
         };
         let keywords = ["pattern", "minLength", "maxLength", "format"];
-        let mut language = language::text(&spec);
+        let mut language = self.languages.text(&spec);
         if let Err(error) = &language
             && self.leaves_out("pattern", alternative, error)
         {
             spec.patterns.clear();
-            language = language::text(&spec);
+            language = self.languages.text(&spec);
         }
         let language = self.language(language, alternative, &keywords)?;
         // What is valid without being written is the language's own affair.
@@ -122,6 +115,14 @@ impl<'a> Compiler<'a> {
             Form::Text { language, exact },
             told("string", alternative, &keywords),
         ))
+    }
+
+    fn digits(&mut self, spec: &NumberSpec, fractions: bool) -> Result<Language, LanguageError> {
+        if fractions {
+            self.languages.number(spec)
+        } else {
+            self.languages.integer(spec)
+        }
     }
 
     /// Whether a keyword that makes too much of a language, or none, may be left out: it is told of then.

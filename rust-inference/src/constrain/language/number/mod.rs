@@ -32,7 +32,7 @@ const SMALL_DIVISOR: u64 = 200;
 const MOST_NODES: usize = 120_000;
 
 /// What a number has to satisfy, all of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NumberSpec {
     pub minimum: Option<Number>,
     pub maximum: Option<Number>,
@@ -145,29 +145,35 @@ impl NumberSpec {
 
 /// The integers that satisfy `spec`.
 pub fn integer(spec: &NumberSpec) -> Result<Language, LanguageError> {
-    static FREE: OnceLock<Option<Language>> = OnceLock::new();
-    language(spec, true, &FREE)
+    made(spec, true, &mut 0)
 }
 
 /// The numbers that satisfy `spec`, integers among them.
 pub fn number(spec: &NumberSpec) -> Result<Language, LanguageError> {
-    static FREE: OnceLock<Option<Language>> = OnceLock::new();
-    language(spec, false, &FREE)
+    made(spec, false, &mut 0)
 }
 
-fn language(
+/// Only `whole` ones, or all. `spent`: the bytes of tables on the way are added to it.
+pub(super) fn made(
     spec: &NumberSpec,
     whole: bool,
-    free: &OnceLock<Option<Language>>,
+    spent: &mut usize,
 ) -> Result<Language, LanguageError> {
-    if *spec == NumberSpec::default() {
-        let made = free.get_or_init(|| made(spec, whole).ok());
-        return made.clone().ok_or(LanguageError::TooLarge);
+    static FREE: [OnceLock<Language>; 2] = [const { OnceLock::new() }; 2];
+    let free = FREE
+        .get(usize::from(whole))
+        .filter(|_| *spec == NumberSpec::default());
+    if let Some(known) = free.and_then(OnceLock::get) {
+        return Ok(known.clone());
     }
-    made(spec, whole)
+    let language = fresh(spec, whole, spent)?;
+    Ok(match free {
+        Some(place) => place.get_or_init(|| language).clone(),
+        None => language,
+    })
 }
 
-fn made(spec: &NumberSpec, whole: bool) -> Result<Language, LanguageError> {
+fn fresh(spec: &NumberSpec, whole: bool, spent: &mut usize) -> Result<Language, LanguageError> {
     let range = spec.range()?;
     let divisor = spec.divisor()?;
     let limits = limits(&range, divisor, whole);
@@ -176,46 +182,65 @@ fn made(spec: &NumberSpec, whole: bool) -> Result<Language, LanguageError> {
         divisor,
         limits,
     };
-    let draft = digits.draft(MOST_NODES).ok_or(LanguageError::TooLarge)?;
+    let draft = digits.draft(MOST_NODES);
+    *spent += draft
+        .as_ref()
+        .map_or(MOST_NODES * 48, |draft| draft.next.len() * 4);
+    let draft = draft.ok_or(LanguageError::TooLarge)?;
     let all = Language::of_table(Arc::new(Table::of_draft(draft.minimal())));
     let mut language = if limits.whole.is_some() {
         all
     } else {
         all.bounded(0, Some(DOUBLE_DIGITS.into()))?
     };
+    let all_valid = Arc::new(AllValid {
+        spec: spec.clone(),
+        whole,
+        table: OnceLock::new(),
+    });
     // Where the limits leave nothing there must not be anything without them either.
     if language.is_empty()
         && !digits.range.is_empty()
-        && all_valid(spec, whole).is_none_or(|table| !table.is_empty())
+        && all_valid.table().is_none_or(|table| !table.is_empty())
     {
         return Err(LanguageError::OutOfReach);
     }
-    let spec = Arc::new(spec.clone());
-    language.valid = Some(if whole {
-        Valid::Integer(spec)
-    } else {
-        Valid::Number(spec)
-    });
+    language.valid = Some(Valid::Number(all_valid));
+    *spent += language.size();
     Ok(language)
 }
 
-/// All numbers, or all whole ones, that satisfy `spec`, however many digits they have; nothing where that is too much.
-pub(super) fn all_valid(spec: &NumberSpec, whole: bool) -> Option<Arc<Table>> {
-    let mut spec = spec.clone();
-    if whole {
-        spec.multiple_of.push(1.into());
+/// All numbers, or all whole ones, that satisfy a specification, however many digits they have. Made when it is asked for.
+#[derive(Debug)]
+pub(super) struct AllValid {
+    spec: NumberSpec,
+    whole: bool,
+    table: OnceLock<Option<Arc<Table>>>,
+}
+
+impl AllValid {
+    /// Nothing where it is too much.
+    pub(super) fn table(&self) -> Option<Arc<Table>> {
+        self.table.get_or_init(|| self.made()).clone()
     }
-    let digits = Digits {
-        range: spec.range().ok()?,
-        divisor: spec.divisor().ok()?,
-        limits: Limits {
-            whole: None,
-            places: None,
-            together: None,
-        },
-    };
-    let draft = digits.draft(MOST_NODES)?;
-    Some(Arc::new(Table::of_draft(draft.minimal())))
+
+    fn made(&self) -> Option<Arc<Table>> {
+        let mut spec = self.spec.clone();
+        if self.whole {
+            spec.multiple_of.push(1.into());
+        }
+        let digits = Digits {
+            range: spec.range().ok()?,
+            divisor: spec.divisor().ok()?,
+            limits: Limits {
+                whole: None,
+                places: None,
+                together: None,
+            },
+        };
+        let draft = digits.draft(MOST_NODES)?;
+        Some(Arc::new(Table::of_draft(draft.minimal())))
+    }
 }
 
 fn limits(range: &Range, divisor: Option<Divisor>, integer: bool) -> Limits {

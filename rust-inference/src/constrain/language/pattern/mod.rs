@@ -17,11 +17,12 @@ use super::{
 
 /// The texts in which an ECMAScript pattern is found; only those on which validators agree, and where repetitions are too
 /// many, only those with fewer.
-pub(super) fn of_ecma(pattern: &str) -> Result<Pattern, LanguageError> {
+/// `spent`: the bytes of tables on the way are added to it.
+pub(super) fn of_ecma(pattern: &str, spent: &mut usize) -> Result<Pattern, LanguageError> {
     let split = lookahead::split(pattern);
-    let (mut all, mut escapes) = regular::found(&split.rest, true)?;
+    let (mut all, mut escapes) = regular::found(&split.rest, true, spent)?;
     for ahead in &split.ahead {
-        let (pattern, others) = regular::found(&ahead.pattern, ahead.wanted)?;
+        let (pattern, others) = regular::found(&ahead.pattern, ahead.wanted, spent)?;
         escapes = escapes.and(others);
         all.min = all.min.max(pattern.min);
         all.max = [all.max, pattern.max].into_iter().flatten().min();

@@ -23,6 +23,8 @@ use super::{
 /// Bytes that the automata may have on the way, so that no pattern costs much time or memory.
 const MOST_NFA: usize = 1 << 19;
 const MOST_DFA: usize = 1 << 19;
+/// About what the smallest pattern costs.
+const LEAST: usize = 1 << 11;
 /// Parentheses within parentheses.
 const DEEPEST: u32 = 100;
 /// More repetitions than these are counted rather than multiplied.
@@ -43,12 +45,16 @@ pub(in super::super) struct Pattern {
 
 /// The texts in which an ECMAScript pattern without lookahead is found: where all are too many, those with fewer
 /// repetitions. If it is not `wanted` to be found, they are all there, and those in which others find it.
-pub(super) fn found(pattern: &str, wanted: bool) -> Result<(Pattern, Escapes), LanguageError> {
+pub(super) fn found(
+    pattern: &str,
+    wanted: bool,
+    spent: &mut usize,
+) -> Result<(Pattern, Escapes), LanguageError> {
     let Translated { rust, escapes } = translate(pattern, if wanted { DOT } else { WIDE_DOT })?;
     let hir = parsed(&rust)?;
     if let Some((hir, min, max)) = counted(&hir).filter(|_| wanted) {
         let pattern = Pattern {
-            draft: whole(&hir)?,
+            draft: whole(&hir, spent)?,
             min,
             max,
             complete: true,
@@ -56,11 +62,11 @@ pub(super) fn found(pattern: &str, wanted: bool) -> Result<(Pattern, Escapes), L
         return Ok((pattern, escapes));
     }
     let hir = searched(hir);
-    let all = whole(&hir);
-    let few = || fewer(&hir).filter(|_| wanted).map(|few| whole(&few));
-    let (draft, complete) = match all {
-        Err(LanguageError::TooLarge) => (few().unwrap_or(all)?, false),
-        all => (all?, true),
+    let all = whole(&hir, spent);
+    let few = fewer(&hir).filter(|_| wanted && matches!(all, Err(LanguageError::TooLarge)));
+    let (draft, complete) = match few {
+        Some(few) => (whole(&few, spent)?, false),
+        None => (all?, true),
     };
     let pattern = Pattern {
         draft,
@@ -73,7 +79,7 @@ pub(super) fn found(pattern: &str, wanted: bool) -> Result<(Pattern, Escapes), L
 
 /// The texts that match an expression in Rust's notation from end to end.
 pub(in super::super) fn of_rust(expression: &str) -> Result<Draft, LanguageError> {
-    whole(&parsed(expression)?)
+    whole(&parsed(expression)?, &mut 0)
 }
 
 fn parsed(expression: &str) -> Result<Hir, LanguageError> {
@@ -205,7 +211,10 @@ fn searched(hir: Hir) -> Hir {
     Hir::concat(parts)
 }
 
-fn whole(hir: &Hir) -> Result<Draft, LanguageError> {
+fn whole(hir: &Hir, spent: &mut usize) -> Result<Draft, LanguageError> {
+    // Until it is known to be less; what fails takes longest.
+    let before = *spent;
+    *spent += 4 * MOST_DFA;
     let nfa = thompson::Compiler::new()
         .configure(
             thompson::Config::new()
@@ -225,6 +234,7 @@ fn whole(hir: &Hir) -> Result<Draft, LanguageError> {
         )
         .build_from_nfa(&nfa)
         .map_err(|_| LanguageError::TooLarge)?;
+    *spent = before + LEAST + dfa.memory_usage();
     let start = (dfa.start_state(&start::Config::new().anchored(Anchored::Yes)))
         .map_err(|_| LanguageError::TooLarge)?;
     let bytes = dfa.byte_classes();
