@@ -60,6 +60,19 @@ fn bytes_that_are_no_frames_are_shown_as_such() {
 }
 
 #[test]
+fn a_call_is_shown_as_it_streams() {
+    let said = shown(
+        &[],
+        b"{\"id\":1,\"generate\":{\"prompt\":\"x\"}}\n",
+        br#"{"id":1,"delta":{"call_deltas":[{"id":"call_0","name":"ring","arguments":"{\"ti"},{"index":1,"arguments":"mes\":1}"}]}}
+{"id":1,"done":{"finish_reason":"stop"}}
+"#,
+    );
+    let lines = lines(&said);
+    assert!(lines[1].ends_with(r#"ring({"ti …mes":1}"#), "{lines:#?}");
+}
+
+#[test]
 fn binary_frames_are_shown_up_to_where_they_are_lost() {
     let ping = [0, 0, 0, 4, 8, 1, 0x4a, 0];
     let mut up = ping.to_vec();

@@ -266,6 +266,13 @@ fn what_cannot_be_guaranteed_is_refused_with_its_place_or_told_where_that_is_wan
         "{warned}"
     );
 
+    // What is not to be called need not be guaranteed.
+    let none = done(
+        &server,
+        &with(&generate, &json!({"tool_choice": "none", "max_tokens": 4})),
+    );
+    assert!(none.get("warnings").is_none(), "{none}");
+
     let format = json!({"response_format": {"type": "json_schema", "schema": {"type": "array", "uniqueItems": true}}});
     let answer = server.generate(&with(&json!({"chat": chat("Hello")}), &format));
     assert!(

@@ -12,7 +12,7 @@ use super::{
     offered::Compiler,
 };
 use crate::{
-    constrain::{Guide, Unguided},
+    constrain::{Guide, Mode, Unguided},
     functiongemma::{Conversation, Prompt, Toolbox, render},
     model::Model,
     tokenizer::{Piece, Tokenizer},
@@ -82,7 +82,12 @@ pub(super) fn prepare(
             (Box::new(Unguided), None, true)
         }
         Form::Calls { mode, most } => {
-            let offered = compiler.tools(&conversation.tools, options)?;
+            // Tools that are not to be called are only told of.
+            let callable = match mode {
+                Mode::None => &[],
+                _ => conversation.tools.as_slice(),
+            };
+            let offered = compiler.tools(callable, options)?;
             warnings.extend(offered.warnings());
             let guide = offered.constraint.calls(&mode, most, &before);
             let guide = Box::new(guide.ok_or_else(broken)?);
