@@ -63,8 +63,16 @@ impl Bounds {
                     .saturating_add(least.saturating_sub(characters))
             });
         };
-        let of = |length: u32| lengths.bytes(node, length);
-        (least..=most.min(lengths.longest())).filter_map(of).min()
+        // A character has a byte at least: longer ways than the best so far need not be looked at.
+        let mut best: Option<u32> = None;
+        for length in least..=most.min(lengths.longest()) {
+            if best.is_some_and(|best| best <= length) {
+                break;
+            }
+            let bytes = lengths.bytes(node, length);
+            best = best.into_iter().chain(bytes).min();
+        }
+        best
     }
 
     /// Whether there is an end at all.
