@@ -301,7 +301,7 @@ impl Work {
                     place,
                     escaped: false,
                 } => match self.machine.rules.form(shape.node, shape.shape) {
-                    Some(Form::Text { language, .. }) => Some((language.clone(), place)),
+                    Some(Form::Text { language }) => Some((language.clone(), place)),
                     _ => None,
                 },
                 Frame::Prose { place, .. } => Some((self.machine.prose.clone(), place)),

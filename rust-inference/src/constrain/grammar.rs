@@ -44,8 +44,6 @@ pub(super) enum Form {
     /// A string, between its delimiters.
     Text {
         language: Language,
-        /// All the valid texts are in the language.
-        exact: bool,
     },
     /// What stands bare: a number, true, false, null.
     Word {

@@ -113,7 +113,7 @@ fn tokens_anew(work: &mut Work, vocabulary: &Vocabulary, stack: StackId) -> u32 
     // A string of a call stands between control tokens, so what is behind it is known for all its places at once.
     if machine.rules.notation == Notation::Call
         && let Some((Frame::Text { shape, place, .. }, below)) = machine.top(stack)
-        && let Some(Form::Text { language, .. }) = machine.rules.form(shape.node, shape.shape)
+        && let Some(Form::Text { language }) = machine.rules.form(shape.node, shape.shape)
     {
         let rest = language.shortest(place);
         let own = cut(vocabulary, &rest).map_or(rest.len(), |ids| ids.len()) as u32;

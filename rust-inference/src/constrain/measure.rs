@@ -43,7 +43,7 @@ impl Rules {
         let sum = |a: u32, b: u32| a.saturating_add(b);
         match self.form(id, at) {
             None => NOT,
-            Some(Form::Text { language, .. }) => {
+            Some(Form::Text { language }) => {
                 (sum(2, language.shortest_len(language.start()) as u32), 0)
             }
             Some(Form::Word { language, .. }) => {

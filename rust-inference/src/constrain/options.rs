@@ -36,7 +36,7 @@ pub struct Options {
 
 /// Something about a schema that its author should know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{pointer}: {what}")]
+#[error("{}: {what}", self.place())]
 pub struct Note {
     /// Where: a JSON pointer such as `/tools/0/parameters/properties/x/uniqueItems`.
     pub pointer: String,
@@ -44,6 +44,13 @@ pub struct Note {
 }
 
 impl Note {
+    fn place(&self) -> &str {
+        match self.pointer.as_str() {
+            "" => "the whole schema",
+            pointer => pointer,
+        }
+    }
+
     pub fn new(pointer: impl Into<String>, what: impl Into<String>) -> Self {
         Self {
             pointer: pointer.into(),

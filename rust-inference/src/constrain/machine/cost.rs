@@ -20,7 +20,7 @@ impl Machine {
             Frame::Literal { id, at } => rules.literal(id).len().saturating_sub(at) as u32,
             Frame::Begin(node) => rules.cost_of(node),
             Frame::Text { shape, place, .. } => match rules.form(shape.node, shape.shape) {
-                Some(Form::Text { language, .. }) => {
+                Some(Form::Text { language }) => {
                     // In JSON a character may take two, and one may have been begun.
                     let each = 1 + u32::from(rules.notation == Notation::Json);
                     sum([

@@ -43,7 +43,7 @@ impl Machine {
                 mut place,
                 escaped,
             } => {
-                if let Some(Form::Text { language, .. }) = rules.form(shape.node, shape.shape) {
+                if let Some(Form::Text { language }) = rules.form(shape.node, shape.shape) {
                     if escaped {
                         let next = |(letter, byte): &(u8, u8)| {
                             Some((*letter, language.step(place, *byte)?))
@@ -119,7 +119,7 @@ impl Machine {
             .filter(|shape| shape.height + depth <= MAX_HEIGHT)
             .min_by_key(|shape| shape.cost);
         match best.map(|shape| &shape.form) {
-            Some(Form::Text { language, .. }) => {
+            Some(Form::Text { language }) => {
                 out.push(self.quote());
                 self.text(&language.shortest(language.start()), out);
                 out.push(self.quote());

@@ -98,7 +98,7 @@ impl Machine {
     fn begin(&self, shape: ShapeId, form: &Form, symbol: Symbol) -> Option<Frame> {
         let stage = Stage::Open;
         match (form, symbol) {
-            (Form::Text { language, .. }, _) if symbol == self.quote() => Some(Frame::Text {
+            (Form::Text { language }, _) if symbol == self.quote() => Some(Frame::Text {
                 shape,
                 place: language.start(),
                 escaped: false,
@@ -139,7 +139,7 @@ impl Machine {
         out: &mut Vec<StackId>,
     ) {
         let rules = self.rules.clone();
-        let Some(Form::Text { language, .. }) = rules.form(shape.node, shape.shape) else {
+        let Some(Form::Text { language }) = rules.form(shape.node, shape.shape) else {
             return;
         };
         if symbol == self.quote() && !escaped {

@@ -44,14 +44,10 @@ fn disjoint(rules: &Rules, languages: &mut Workshop, a: NodeId, b: NodeId, depth
         return false;
     };
     let mut apart = |a: &Form, b: &Form| match (a, b) {
+        (Form::Text { language }, Form::Text { language: other }) => {
+            languages.disjoint(language, other)
+        }
         (
-            Form::Text { language, exact },
-            Form::Text {
-                language: other,
-                exact: also,
-            },
-        )
-        | (
             Form::Word { language, exact },
             Form::Word {
                 language: other,

@@ -1,6 +1,6 @@
 //! Numbers and strings.
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use super::{Compiler, Place, facts::counts, shape, unfold::said};
 use crate::constrain::{
@@ -38,15 +38,8 @@ impl<'a> Compiler<'a> {
                 multiple_of: number("multipleOf").into_iter().collect(),
             });
         }
-        // Numbers of many digits are valid, but not written.
-        let bounds = [
-            &spec.minimum,
-            &spec.maximum,
-            &spec.exclusive_minimum,
-            &spec.exclusive_maximum,
-        ];
-        let moderate = |bound: &Number| bound.as_f64().is_some_and(|bound| bound.abs() < 1e15);
-        let exact = bounds.into_iter().flatten().all(moderate);
+        // A validator takes a format of numbers for a mere remark.
+        let exact = said(alternative, "format").next().is_none();
         for (format, pointer) in said(alternative, "format") {
             let name = format.as_str().unwrap_or_default();
             match NumberSpec::of_format(name) {
@@ -109,10 +102,8 @@ impl<'a> Compiler<'a> {
             language = self.languages.text(&spec);
         }
         let language = self.language(language, alternative, &keywords)?;
-        // What is valid without being written is the language's own affair.
-        let exact = true;
         Some(shape(
-            Form::Text { language, exact },
+            Form::Text { language },
             told("string", alternative, &keywords),
         ))
     }

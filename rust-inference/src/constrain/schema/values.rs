@@ -115,11 +115,7 @@ impl<'a> Compiler<'a> {
         self.longest = self.longest.max(longest);
         if !texts.is_empty() {
             let language = language::literals(&texts);
-            let exact = true;
-            shapes.push(shape(
-                Form::Text { language, exact },
-                one_of("string", &texts),
-            ));
+            shapes.push(shape(Form::Text { language }, one_of("string", &texts)));
         }
         if !words.is_empty() {
             // 5 and 5.0 are one value in two spellings.
