@@ -70,3 +70,28 @@ def test_a_tool_made_up_at_test_time_is_called_and_its_constant_found(room: Path
     assert (result["name"], result["outcome"], result["result"]) == (name, "ok", constant)
     assert "call_tool" in seen["python-executor"]
     assert "generate" in seen["rust-inference"]
+
+
+TOOL_WITH_A_SET = '''
+from callspan import tool
+
+
+@tool
+def get_lamp_status(labels: set[str] | None = None) -> str:
+    """Get the lamp status.
+
+    Args:
+        labels: Which lamps
+    """
+    return "lit-since-noon"
+'''
+
+
+def test_a_tool_whose_schema_cannot_be_guaranteed_in_full_is_called_all_the_same(room: Path) -> None:
+    tools = room / "tools"
+    tools.mkdir()
+    (tools / "lamp.py").write_text(TOOL_WITH_A_SET)
+    asked = run(BIN / "callspan", "ask", "Get the lamp status", "--tools", tools, "--json")
+    assert asked.status == 0, asked
+    assert "uniqueItems" in asked.stdout + asked.stderr, asked
+    assert "lit-since-noon" in asked.stdout, asked
