@@ -2,9 +2,6 @@
 
 use std::cmp::Ordering;
 
-/// From here on doubles are whole numbers.
-const WHOLE_DOUBLES: f64 = 9_007_199_254_740_992.0;
-
 /// `0.d₁d₂d₃… × 10^point`, without zeros at either end of the digits; zero has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decimal {
@@ -44,24 +41,6 @@ impl Decimal {
             digits,
             point: exponent + whole.len() as i64 - leading as i64,
         })
-    }
-
-    /// Of a bound. One that is written with a point or an exponent is read as a double by everyone else, so that a value
-    /// right next to it could be on the other side for them.
-    pub(super) fn parse_bound(text: &str) -> Option<Self> {
-        let exact = Self::parse(text)?;
-        if exact.is_zero() || !text.contains(['.', 'e', 'E']) {
-            return Some(exact);
-        }
-        match text.parse::<f64>() {
-            Ok(double) if double.is_finite() && double.abs() >= WHOLE_DOUBLES => {
-                Self::parse(&format!("{double:.0}"))
-            }
-            Ok(double) if double.is_normal() && exact.digits.len() > 15 => {
-                Self::parse(&format!("{double:e}"))
-            }
-            _ => Some(exact),
-        }
     }
 
     pub(super) fn zero() -> Self {

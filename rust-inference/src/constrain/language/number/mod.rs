@@ -86,7 +86,7 @@ impl NumberSpec {
         let bounds = |closed: &Option<Number>, open: &Option<Number>| {
             let bound = |number: &Number, inclusive| {
                 let text = number.to_string();
-                let value = Decimal::parse_bound(&text).ok_or(LanguageError::Number(text))?;
+                let value = Decimal::parse(&text).ok_or(LanguageError::Number(text))?;
                 Ok(Bound { value, inclusive })
             };
             let closed = closed

@@ -237,6 +237,9 @@ fn bounds_of_many_digits_are_exact() {
     );
     let language = integer(&spec(&[("minimum", "1e20")])).unwrap();
     assert!(has(&language, "100000000000000000000") && !has(&language, "99999999999999999999"));
+    // For a double there is no difference between this and its whole part.
+    let language = integer(&spec(&[("maximum", "-4503599627370496.1")])).unwrap();
+    assert!(has(&language, "-4503599627370497") && !has(&language, "-4503599627370496"));
 }
 
 #[test]
