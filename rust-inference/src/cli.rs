@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rust_inference::constrain::ArgumentOrder;
+use rust_inference::{constrain::ArgumentOrder, kernels::Weights};
 
 /// Serves a Gemma 3 model for function calling over a Unix domain socket.
 #[derive(Debug, Parser)]
@@ -39,6 +39,14 @@ pub(crate) struct Serve {
     /// Threads that compute [default: the processor's]
     #[arg(long, value_name = "N", env = "CALLSPAN_THREADS", value_parser = threads)]
     pub(crate) threads: Option<usize>,
+    /// What the weights are kept as in memory: bf16 is as exact as most checkpoints are, f32 also computes attention exactly
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "bf16",
+        env = "CALLSPAN_WEIGHTS"
+    )]
+    pub(crate) weights: WeightsFormat,
     /// Most tokens of one answer
     #[arg(long, value_name = "N", default_value_t = 1024, env = "CALLSPAN_MAX_TOKENS", value_parser = at_least_one)]
     pub(crate) max_tokens: usize,
@@ -129,6 +137,21 @@ pub(crate) enum Order {
     Declared,
     /// Any
     Any,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum WeightsFormat {
+    F32,
+    Bf16,
+}
+
+impl From<WeightsFormat> for Weights {
+    fn from(format: WeightsFormat) -> Self {
+        match format {
+            WeightsFormat::F32 => Self::F32,
+            WeightsFormat::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 impl From<Order> for ArgumentOrder {

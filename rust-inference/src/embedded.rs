@@ -1,6 +1,6 @@
 //! The model that is built into the program, so that it serves with no download.
 
-use crate::model::{LoadError, Model, ModelFiles};
+use crate::model::{LoadError, LoadOptions, Model, ModelFiles};
 
 /// What the built-in model is called in answers.
 pub const NAME: &str = "callspan-default";
@@ -23,5 +23,5 @@ pub fn files() -> ModelFiles {
 }
 
 pub fn model() -> Result<Model, LoadError> {
-    Model::load(&files())
+    Model::load(&files(), &LoadOptions::default())
 }

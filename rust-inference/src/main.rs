@@ -3,9 +3,7 @@
 mod cli;
 mod commands;
 
-use std::{
-    io::Write as _, num::NonZero, process::ExitCode, sync::Arc, thread::available_parallelism,
-};
+use std::{io::Write as _, process::ExitCode, sync::Arc};
 
 use ipc::{
     listen::{Listener, default_socket},
@@ -13,7 +11,7 @@ use ipc::{
 };
 use rust_inference::{
     embedded,
-    model::{Model, ModelFiles},
+    model::{LoadOptions, Model, ModelFiles},
     service::Inference,
 };
 
@@ -38,27 +36,19 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         None => default_socket("inference")
             .map_err(|error| Failure::usage(error, "give --socket PATH"))?,
     };
-    let threads = args
-        .threads
-        .unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|i| format!("compute-{i}"))
-        .build_global()
-        .map_err(|error| {
-            Failure::new(
-                format!("cannot start {threads} threads: {error}"),
-                "give a smaller --threads",
-            )
-        })?;
+    let default = LoadOptions::default();
+    let options = LoadOptions {
+        weights: args.weights.into(),
+        threads: args.threads.unwrap_or(default.threads),
+    };
     let model = match &args.model {
-        Some(dir) => ModelFiles::open(dir).and_then(|files| Model::load(&files)).map_err(|error| {
+        Some(dir) => ModelFiles::open(dir).and_then(|files| Model::load(&files, &options)).map_err(|error| {
             Failure::usage(
                 format!("cannot load the model {}: {error}", dir.display()),
                 "give --model a directory with config.json, tokenizer.json and *.safetensors of a Gemma 3 text model, or leave it out",
             )
         })?,
-        None => embedded::model().map_err(|error| Failure::new(error, "rebuild: the model built in is damaged"))?,
+        None => Model::load(&embedded::files(), &options).map_err(|error| Failure::new(error, "rebuild: the model built in is damaged"))?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -70,7 +60,7 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         let service = Inference::start(
             Arc::new(model),
             args.queue,
-            threads,
+            options.threads,
             args.max_tokens,
             args.prefix_cache_mib << 20,
         )

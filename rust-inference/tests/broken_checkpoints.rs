@@ -6,7 +6,7 @@
 
 use std::{fs, path::Path};
 
-use rust_inference::model::{Model, ModelFiles};
+use rust_inference::model::{LoadOptions, Model, ModelFiles};
 use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
 
 /// One tensor: name, shape, f32 values.
@@ -43,7 +43,7 @@ fn error_after(change: impl FnOnce(&mut Vec<Tensor>)) -> String {
 
 fn load(dir: &Path) -> Result<Model, String> {
     ModelFiles::open(dir)
-        .and_then(|files| Model::load(&files))
+        .and_then(|files| Model::load(&files, &LoadOptions::default()))
         .map_err(|error| error.to_string())
 }
 

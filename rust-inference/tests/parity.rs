@@ -9,11 +9,17 @@ use std::{fs, path::PathBuf};
 
 use rust_inference::{
     embedded,
-    model::{KvCache, Model, ModelFiles},
+    kernels::Weights,
+    model::{KvCache, LoadOptions, Model, ModelFiles},
 };
 use safetensors::SafeTensors;
 
 const CHECKPOINTS: [&str; 2] = ["one-kv-head", "several-kv-heads"];
+/// As the checkpoint says.
+const EXACT: LoadOptions = LoadOptions {
+    weights: Weights::F32,
+    threads: 2,
+};
 const TOLERANCE: f32 = 1e-4;
 
 fn testdata(name: &str) -> PathBuf {
@@ -23,7 +29,7 @@ fn testdata(name: &str) -> PathBuf {
 }
 
 fn load(name: &str) -> Model {
-    Model::load(&ModelFiles::open(&testdata(name)).unwrap()).unwrap()
+    Model::load(&ModelFiles::open(&testdata(name)).unwrap(), &EXACT).unwrap()
 }
 
 struct Reference {
@@ -58,7 +64,7 @@ fn reference(name: &str) -> Reference {
 fn difference(name: &str, portion: usize) -> f32 {
     let model = load(name);
     let reference = reference(name);
-    let mut cache = KvCache::new(&model.config);
+    let mut cache = KvCache::new(&model);
     let mut logits = Vec::new();
     for tokens in reference.tokens.chunks(portion) {
         logits.extend(model.logits(&model.forward(tokens, &mut cache)));
@@ -112,10 +118,10 @@ fn a_prefix_that_is_shared_gives_the_same_bits_as_one_that_is_computed() {
     for name in CHECKPOINTS {
         let model = load(name);
         let tokens = reference(name).tokens;
-        let whole = bits(&model, &tokens, &mut KvCache::new(&model.config));
+        let whole = bits(&model, &tokens, &mut KvCache::new(&model));
         let vocabulary = model.config.vocab_size;
         // In three segments, the first two longer than the sliding window.
-        let mut cache = KvCache::new(&model.config);
+        let mut cache = KvCache::new(&model);
         let mut frozen = cache.freeze();
         let cuts = [
             model.config.sliding_window + 3,
@@ -131,13 +137,13 @@ fn a_prefix_that_is_shared_gives_the_same_bits_as_one_that_is_computed() {
             frozen = cache.freeze();
         }
         for len in 0..tokens.len() {
-            let mut resumed = KvCache::resume(&model.config, &frozen, len);
+            let mut resumed = KvCache::resume(&model, &frozen, len);
             assert_eq!(resumed.len(), len);
             let rest = bits(&model, &tokens[len..], &mut resumed);
             assert_eq!(rest, whole[len * vocabulary..], "{name} from {len}");
         }
         // None of them has changed what they share.
-        let mut again = KvCache::resume(&model.config, &frozen, cuts[1]);
+        let mut again = KvCache::resume(&model, &frozen, cuts[1]);
         let rest = bits(&model, &tokens[cuts[1]..], &mut again);
         assert_eq!(rest, whole[cuts[1] * vocabulary..]);
     }
@@ -148,10 +154,10 @@ fn what_is_forgotten_leaves_no_trace() {
     for name in CHECKPOINTS {
         let model = load(name);
         let tokens = reference(name).tokens;
-        let whole = bits(&model, &tokens, &mut KvCache::new(&model.config));
+        let whole = bits(&model, &tokens, &mut KvCache::new(&model));
         // Down to the end of what was right, within it, to the end of what is shared, within that, and to nothing.
         for len in [23, 21, 20, 12, 0] {
-            let mut cache = KvCache::new(&model.config);
+            let mut cache = KvCache::new(&model);
             model.forward(&tokens[..20], &mut cache);
             cache.freeze();
             model.forward(&tokens[20..23], &mut cache);
@@ -172,7 +178,7 @@ fn logits_of_chosen_tokens_are_those_of_the_whole_head() {
     capped.config.logit_softcap = Some(0.5);
     models.push(capped);
     for model in models {
-        let mut cache = KvCache::new(&model.config);
+        let mut cache = KvCache::new(&model);
         let hidden = model.forward(&[1, 2, 3], &mut cache);
         let all = model.logits(&hidden);
         let chosen: Vec<u32> = (0..model.config.vocab_size as u32)
@@ -192,7 +198,7 @@ fn logits_of_chosen_tokens_are_those_of_the_whole_head() {
 
 #[test]
 fn greedy_answers_of_the_default_model_are_those_of_transformers() {
-    let model = embedded::model().unwrap();
+    let model = Model::load(&embedded::files(), &EXACT).unwrap();
     let lines = fs::read_to_string(testdata("greedy.jsonl")).unwrap();
     for line in lines.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -203,7 +209,7 @@ fn greedy_answers_of_the_default_model_are_those_of_transformers() {
             .encode(&model.tokenizer.pieces(prompt))
             .unwrap();
         assert_eq!(tokens, ids("prompt_ids"), "tokenisation of {prompt}");
-        let mut cache = KvCache::new(&model.config);
+        let mut cache = KvCache::new(&model);
         let mut next = tokens;
         let mut answer = Vec::new();
         while answer.len() < ids("answer_ids").len() {

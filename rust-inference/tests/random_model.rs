@@ -4,7 +4,7 @@
 mod random_model;
 
 use rust_inference::{
-    model::{KvCache, Model, ModelFiles},
+    model::{KvCache, LoadOptions, Model, ModelFiles},
     tokenizer::Piece,
 };
 
@@ -67,8 +67,12 @@ fn its_pieces_are_like_gemmas() {
 
 #[test]
 fn its_logits_are_random_but_tame() {
-    let model = Model::load(&ModelFiles::open(random_model::directory()).unwrap()).unwrap();
-    let mut cache = KvCache::new(&model.config);
+    let model = Model::load(
+        &ModelFiles::open(random_model::directory()).unwrap(),
+        &LoadOptions::default(),
+    )
+    .unwrap();
+    let mut cache = KvCache::new(&model);
     let logits =
         model.logits(&model.forward(&[2, 105], &mut cache))[random_model::VOCABULARY..].to_vec();
     let mean = logits.iter().sum::<f32>() / logits.len() as f32;

@@ -7,16 +7,15 @@
     reason = "inner loops over slices whose lengths are asserted at the door"
 )]
 
+mod attention;
 mod dot;
 mod matrix;
 mod ops;
+mod threads;
 
-pub use matrix::{Matrix, Values};
+pub use attention::{AttentionJob, AttentionShape, KvPart, attention};
+pub use matrix::{Matrix, Values, Weights};
 pub use ops::{add_assign, gelu_tanh_times, rms_norm, rope, softmax};
+pub use threads::Threads;
 
 use dot::Level;
-
-/// The sum of the products, by the best instructions of this processor.
-pub fn dot(x: &[f32], y: &[f32]) -> f32 {
-    Level::best().dot(x, y)
-}

@@ -1,19 +1,24 @@
 //! The KV cache of one sequence: keys and values of every layer for the positions seen so far.
 //!
 //! What several sequences have in common is kept once: a cache is a list of frozen segments that others use too, and a
-//! tail of its own. Every layer keeps every position, the sliding ones too, so that a prefix of any length can be taken.
+//! tail of its own. In the tail a sliding layer keeps what its window needs and a little more, so that memory does not
+//! grow with the sequence: how much of a frozen sequence others can go on from, [`Frozen::usable`] says.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
-use super::Config;
+use super::{
+    Model,
+    kv_rows::{KvRows, KvShape},
+};
+use crate::kernels::KvPart;
 
-/// Grows with the sequence, up to the model's context. Each position has `kv_heads × head_dim` values a layer.
+/// Grows with the sequence, up to the model's context.
 #[derive(Debug)]
 pub struct KvCache {
+    shape: Arc<KvShape>,
     frozen: Frozen,
-    tail: Vec<Layer>,
+    tail: Vec<KvRows>,
     positions: usize,
-    width: usize,
 }
 
 /// Positions that never change any more. Cheap to clone; what the clones have in common is held once.
@@ -25,46 +30,41 @@ pub struct Frozen {
 /// The first positions of a segment.
 #[derive(Clone, Debug)]
 struct Part {
-    segment: Arc<Vec<Layer>>,
+    segment: Arc<Segment>,
     used: usize,
-    /// Positions that the segment has.
+}
+
+#[derive(Debug)]
+struct Segment {
+    layers: Vec<KvRows>,
+    /// Positions of the layers that kept all.
     len: usize,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Layer {
-    keys: Vec<f32>,
-    values: Vec<f32>,
-}
-
-/// Keys and values of one layer at consecutive positions, in the order of the positions.
-pub(super) struct Rows<'a> {
-    parts: Vec<(&'a [f32], &'a [f32])>,
-    width: usize,
+    window: usize,
 }
 
 impl KvCache {
-    pub fn new(config: &Config) -> Self {
+    pub fn new(model: &Model) -> Self {
+        let shape = model.kv_shape().clone();
         Self {
             frozen: Frozen::default(),
-            tail: vec![Layer::default(); config.layers.len()],
+            tail: shape.empty_layers(),
             positions: 0,
-            width: config.kv_heads * config.head_dim,
+            shape,
         }
     }
 
-    /// A sequence that begins with the first `len` positions of `frozen`, which it has in common with others.
-    pub fn resume(config: &Config, frozen: &Frozen, len: usize) -> Self {
-        let mut cache = Self::new(config);
+    /// A sequence that begins with the first `len` positions of `frozen`, which it has in common with others; with fewer
+    /// if so many are not usable: see [`KvCache::len`].
+    pub fn resume(model: &Model, frozen: &Frozen, len: usize) -> Self {
+        let mut cache = Self::new(model);
         cache.frozen = frozen.clone();
         cache.positions = frozen.len();
         cache.truncate(len);
         // A small part of a large segment would keep all of it in memory: such a part is copied.
-        if let Some(last) = cache.frozen.parts.pop_if(|last| 2 * last.used < last.len) {
-            for (tail, layer) in cache.tail.iter_mut().zip(last.segment.iter()) {
-                let (keys, values) = layer.first(last.used * cache.width);
-                tail.keys.extend_from_slice(keys);
-                tail.values.extend_from_slice(values);
+        let small = |last: &mut Part| 2 * last.used < last.segment.len;
+        if let Some(last) = cache.frozen.parts.pop_if(small) {
+            for (tail, layer) in cache.tail.iter_mut().zip(&last.segment.layers) {
+                *tail = layer.first(last.used);
             }
         }
         cache
@@ -79,65 +79,92 @@ impl KvCache {
         self.positions == 0
     }
 
-    /// Forgets all but the first `len` positions.
+    /// Forgets all but the first `len` positions; more of them if the sliding layers do not know enough to go on from
+    /// there: [`KvCache::len`] tells.
     pub fn truncate(&mut self, len: usize) {
-        self.positions = self.positions.min(len);
-        let mut left = self.positions;
+        let shared = self.frozen.len();
+        let dropped = (self.tail.iter().map(KvRows::dropped).max()).unwrap_or(0);
+        let mut len = len.min(self.positions);
+        if len > shared && lacks(shared, dropped, len, self.shape.window) {
+            len = shared;
+        }
+        if len <= shared {
+            len = self.frozen.usable(len);
+            self.tail = self.shape.empty_layers();
+        }
+        for layer in &mut self.tail {
+            layer.truncate(len.saturating_sub(shared));
+        }
+        let mut left = len;
         for part in &mut self.frozen.parts {
             part.used = part.used.min(left);
             left -= part.used;
         }
         self.frozen.parts.retain(|part| part.used > 0);
-        for layer in &mut self.tail {
-            layer.keys.truncate(left * self.width);
-            layer.values.truncate(left * self.width);
-        }
+        self.positions = len;
     }
 
     /// All positions, for others to begin with. This sequence goes on behind them.
     pub fn freeze(&mut self) -> Frozen {
         let len = self.positions - self.frozen.len();
         if len > 0 {
-            let empty = vec![Layer::default(); self.tail.len()];
-            let mut layers = std::mem::replace(&mut self.tail, empty);
-            for layer in &mut layers {
-                layer.keys.shrink_to_fit();
-                layer.values.shrink_to_fit();
-            }
-            self.frozen.parts.push(Part {
-                segment: Arc::new(layers),
-                used: len,
+            let mut layers = std::mem::replace(&mut self.tail, self.shape.empty_layers());
+            layers.iter_mut().for_each(KvRows::shrink);
+            let segment = Segment {
+                layers,
                 len,
+                window: self.shape.window,
+            };
+            self.frozen.parts.push(Part {
+                segment: Arc::new(segment),
+                used: len,
             });
         }
         self.frozen.clone()
     }
 
-    /// Adds the new positions' keys and values of one layer and gives all of that layer's.
-    pub(super) fn extend(&mut self, layer: usize, keys: &[f32], values: &[f32]) -> Rows<'_> {
-        let width = self.width;
-        let mut parts = Vec::with_capacity(self.frozen.parts.len() + 1);
-        for part in &self.frozen.parts {
-            if let Some(layer) = part.segment.get(layer) {
-                parts.push(layer.first(part.used * width));
-            }
-        }
+    /// Adds the new positions' keys and values of one layer.
+    pub(super) fn extend(&mut self, layer: usize, keys: &[f32], values: &[f32]) {
         if let Some(tail) = self.tail.get_mut(layer) {
-            tail.keys.extend_from_slice(keys);
-            tail.values.extend_from_slice(values);
-            parts.push((&tail.keys, &tail.values));
+            tail.extend(keys, values);
         }
-        Rows { parts, width }
     }
 
-    /// To be called once all layers were extended.
-    pub(super) fn advance(&mut self) {
-        let own = self
-            .tail
-            .first()
-            .map_or(0, |layer| layer.keys.len() / self.width);
-        self.positions = self.frozen.len() + own;
+    /// All of a layer's keys and values up to its newest position, and the position of the first. A sliding layer's begin
+    /// no later than its window does.
+    pub(super) fn rows(&self, layer: usize) -> (Vec<KvPart<'_>>, usize) {
+        let mut parts = Vec::with_capacity(self.frozen.parts.len() + 1);
+        let mut first = self.frozen.len();
+        // Backwards: what was dropped is older than all that is seen.
+        if let Some(tail) = self.tail.get(layer) {
+            parts.push(tail.part(tail.len()));
+            if tail.dropped() > 0 {
+                return (parts, first + tail.dropped());
+            }
+        }
+        for part in self.frozen.parts.iter().rev() {
+            first -= part.used;
+            if let Some(rows) = part.segment.layers.get(layer) {
+                parts.push(rows.part(part.used));
+                if rows.dropped() > 0 {
+                    first += rows.dropped();
+                    break;
+                }
+            }
+        }
+        parts.reverse();
+        (parts, first)
     }
+
+    /// To be called once all layers were extended by so many positions.
+    pub(super) fn advance(&mut self, positions: usize) {
+        self.positions += positions;
+    }
+}
+
+/// Whether a sliding layer lacks what the position `len` sees, if it has dropped the first `dropped` from `start` on.
+fn lacks(start: usize, dropped: usize, len: usize, window: usize) -> bool {
+    dropped > 0 && len > start && len + 1 < start + dropped + window
 }
 
 impl Frozen {
@@ -150,46 +177,27 @@ impl Frozen {
         self.parts.is_empty()
     }
 
+    /// The greatest number of positions, at most `len`, that a sequence can go on from: sliding layers may have dropped
+    /// what lies within the window of the others.
+    pub fn usable(&self, len: usize) -> usize {
+        let mut usable = len.min(self.len());
+        let mut end = self.len();
+        for Part { segment, used } in self.parts.iter().rev() {
+            let start = end - used;
+            let dropped = (segment.layers.iter().map(KvRows::dropped).max()).unwrap_or(0);
+            if lacks(start, dropped, usable, segment.window) {
+                usable = start;
+            }
+            end = start;
+        }
+        usable
+    }
+
     /// The segments that this holds in memory: what names each, and its bytes.
     pub fn segments(&self) -> impl Iterator<Item = (usize, usize)> {
         self.parts.iter().map(|part| {
-            let floats = |layer: &Layer| layer.keys.capacity() + layer.values.capacity();
-            let floats: usize = part.segment.iter().map(floats).sum();
-            (Arc::as_ptr(&part.segment).addr(), floats * size_of::<f32>())
+            let bytes = part.segment.layers.iter().map(KvRows::bytes).sum();
+            (Arc::as_ptr(&part.segment).addr(), bytes)
         })
     }
-}
-
-impl Layer {
-    fn first(&self, end: usize) -> (&[f32], &[f32]) {
-        (
-            self.keys.get(..end).unwrap_or_default(),
-            self.values.get(..end).unwrap_or_default(),
-        )
-    }
-}
-
-impl Rows<'_> {
-    pub(super) fn keys(&self, positions: Range<usize>) -> impl Iterator<Item = &[f32]> {
-        rows(self.parts.iter().map(|part| part.0), self.width, positions)
-    }
-
-    pub(super) fn values(&self, positions: Range<usize>) -> impl Iterator<Item = &[f32]> {
-        rows(self.parts.iter().map(|part| part.1), self.width, positions)
-    }
-}
-
-fn rows<'a>(
-    parts: impl Iterator<Item = &'a [f32]>,
-    width: usize,
-    positions: Range<usize>,
-) -> impl Iterator<Item = &'a [f32]> {
-    let mut before = 0;
-    parts.flat_map(move |part| {
-        let len = part.len() / width;
-        let within = |position: usize| position.saturating_sub(before).min(len) * width;
-        let range = within(positions.start)..within(positions.end);
-        before += len;
-        part.get(range).unwrap_or_default().chunks_exact(width)
-    })
 }

@@ -39,6 +39,11 @@ pub enum LoadError {
         value: f32,
         index: usize,
     },
+    #[error("cannot start {count} threads: {source}; give fewer")]
+    Threads {
+        count: usize,
+        source: std::io::Error,
+    },
     #[error("tokenizer.json: {0}")]
     Tokenizer(String),
 }

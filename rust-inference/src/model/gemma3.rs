@@ -1,15 +1,19 @@
-//! The forward pass of `Gemma3ForCausalLM`, as transformers computes it, in f32.
+//! The forward pass of `Gemma3ForCausalLM`, as transformers computes it.
 
-use std::ops::Range;
-
-use std::sync::Arc;
+use std::{sync::Arc, thread::available_parallelism};
 
 use half::bf16;
-use rayon::prelude::*;
 
-use super::{Attention, Config, KvCache, LoadError, ModelFiles, cache::Rows, weights::Tensors};
+use super::{
+    Attention, Config, KvCache, KvPrecision, KvShape, LoadError, ModelFiles,
+    layer::{Layer, pack},
+    weights::Tensors,
+};
 use crate::{
-    kernels::{Matrix, Values, add_assign, dot, gelu_tanh_times, rms_norm, rope, softmax},
+    kernels::{
+        AttentionJob, AttentionShape, Matrix, Threads, Values, Weights, add_assign, attention,
+        gelu_tanh_times, rms_norm, rope,
+    },
     tokenizer::Tokenizer,
 };
 
@@ -19,6 +23,8 @@ pub struct Model {
     pub name: String,
     pub config: Config,
     pub tokenizer: Arc<Tokenizer>,
+    threads: Threads,
+    kv: Arc<KvShape>,
     embedding: Matrix,
     /// The embedding again, unless the checkpoint has a head of its own.
     head: Option<Matrix>,
@@ -29,76 +35,64 @@ pub struct Model {
     sliding_frequencies: Vec<f32>,
 }
 
-#[derive(Debug)]
-struct Layer {
-    attention: Attention,
-    query: Matrix,
-    key: Matrix,
-    value: Matrix,
-    output: Matrix,
-    gate: Matrix,
-    up: Matrix,
-    down: Matrix,
-    query_norm: Vec<f32>,
-    key_norm: Vec<f32>,
-    input_norm: Vec<f32>,
-    post_attention_norm: Vec<f32>,
-    pre_mlp_norm: Vec<f32>,
-    post_mlp_norm: Vec<f32>,
+/// How a model is to be held and computed.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// With f32 the KV cache is f32 too, else f16.
+    pub weights: Weights,
+    /// Threads that compute, the caller's included.
+    pub threads: usize,
 }
 
-impl Layer {
-    fn load(
-        tensors: &Tensors<'_>,
-        index: usize,
-        attention: Attention,
-        c: &Config,
-    ) -> Result<Self, LoadError> {
-        let name = |part: &str| format!("model.layers.{index}.{part}.weight");
-        let matrix = |part: &str, rows, cols| tensors.matrix(&name(part), rows, cols);
-        let vector = |part: &str, len| tensors.vector(&name(part), len);
-        let (queries, keys) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-        Ok(Self {
-            attention,
-            query: matrix("self_attn.q_proj", queries, c.hidden_size)?,
-            key: matrix("self_attn.k_proj", keys, c.hidden_size)?,
-            value: matrix("self_attn.v_proj", keys, c.hidden_size)?,
-            output: matrix("self_attn.o_proj", c.hidden_size, queries)?,
-            gate: matrix("mlp.gate_proj", c.intermediate_size, c.hidden_size)?,
-            up: matrix("mlp.up_proj", c.intermediate_size, c.hidden_size)?,
-            down: matrix("mlp.down_proj", c.hidden_size, c.intermediate_size)?,
-            query_norm: vector("self_attn.q_norm", c.head_dim)?,
-            key_norm: vector("self_attn.k_norm", c.head_dim)?,
-            input_norm: vector("input_layernorm", c.hidden_size)?,
-            post_attention_norm: vector("post_attention_layernorm", c.hidden_size)?,
-            pre_mlp_norm: vector("pre_feedforward_layernorm", c.hidden_size)?,
-            post_mlp_norm: vector("post_feedforward_layernorm", c.hidden_size)?,
-        })
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            weights: Weights::default(),
+            threads: available_parallelism().map_or(1, usize::from),
+        }
     }
 }
 
+/// Tokens of one sequence that go through the model behind what its cache holds.
+#[derive(Debug)]
+pub struct Span<'a> {
+    /// Ids below `vocab_size`, no more than the context has room for.
+    pub tokens: &'a [u32],
+    pub cache: &'a mut KvCache,
+}
+
 impl Model {
-    pub fn load(files: &ModelFiles) -> Result<Self, LoadError> {
+    pub fn load(files: &ModelFiles, options: &LoadOptions) -> Result<Self, LoadError> {
         let config = Config::parse(&files.config, files.generation_config.as_deref())?;
         let tensors = Tensors::open(&files.weights)?;
-        let embedding = tensors.matrix(
-            "model.embed_tokens.weight",
-            config.vocab_size,
-            config.hidden_size,
-        )?;
+        let weights = options.weights;
+        let threads = Threads::new(options.threads).map_err(|source| LoadError::Threads {
+            count: options.threads,
+            source,
+        })?;
+        let table = |name: &str| {
+            let (rows, cols) = (config.vocab_size, config.hidden_size);
+            let values = tensors.values(name, &[rows, cols])?;
+            // transformers multiplies in the type of the embedding: in bf16 the scale is rounded.
+            let scale = (cols as f32).sqrt();
+            let scale = match values {
+                Values::Bf16(_) => bf16::from_f32(scale).to_f32(),
+                Values::F32(_) => scale,
+            };
+            Ok((pack(name, rows, cols, values, weights)?, scale))
+        };
+        let (embedding, embedding_scale) = table("model.embed_tokens.weight")?;
         let head = if !config.tied || tensors.contains("lm_head.weight") {
-            Some(tensors.matrix("lm_head.weight", config.vocab_size, config.hidden_size)?)
+            Some(table("lm_head.weight")?.0)
         } else {
             None
         };
-        let layers = (config.layers.iter().enumerate())
-            .map(|(index, attention)| Layer::load(&tensors, index, *attention, &config))
+        let layers = (0..config.layers.len())
+            .map(|index| Layer::load(&tensors, index, &config, weights))
             .collect::<Result<_, _>>()?;
-        // transformers multiplies in the type of the embedding: in bf16 the scale is rounded.
-        let scale = (config.hidden_size as f32).sqrt();
-        let embedding_scale = match embedding.values() {
-            Values::Bf16(_) => bf16::from_f32(scale).to_f32(),
-            Values::F32(_) => scale,
+        let precision = match weights {
+            Weights::F32 => KvPrecision::F32,
+            Weights::Bf16 => KvPrecision::F16,
         };
         Ok(Self {
             name: files.name.clone(),
@@ -106,6 +100,8 @@ impl Model {
             norm: tensors.vector("model.norm.weight", config.hidden_size)?,
             full_frequencies: config.rope_full.inverse_frequencies(config.head_dim),
             sliding_frequencies: config.rope_sliding.inverse_frequencies(config.head_dim),
+            kv: KvShape::new(&config, precision),
+            threads,
             embedding,
             head,
             layers,
@@ -117,58 +113,58 @@ impl Model {
     /// Number of weights.
     pub fn parameters(&self) -> usize {
         let size = |m: &Matrix| m.rows() * m.cols();
-        let layer = |l: &Layer| {
-            let matrices = [
-                &l.query, &l.key, &l.value, &l.output, &l.gate, &l.up, &l.down,
-            ];
-            let norms = [
-                &l.query_norm,
-                &l.key_norm,
-                &l.input_norm,
-                &l.post_attention_norm,
-                &l.pre_mlp_norm,
-                &l.post_mlp_norm,
-            ];
-            matrices.into_iter().map(size).sum::<usize>()
-                + norms.into_iter().map(Vec::len).sum::<usize>()
-        };
         size(&self.embedding)
             + self.head.as_ref().map_or(0, size)
             + self.norm.len()
-            + self.layers.iter().map(layer).sum::<usize>()
+            + self.layers.iter().map(Layer::parameters).sum::<usize>()
+    }
+
+    /// What its KV caches have in common.
+    pub fn kv_shape(&self) -> &Arc<KvShape> {
+        &self.kv
+    }
+
+    /// The threads that compute.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// Runs `tokens` through all layers behind what `cache` holds. Gives the last layer's output, normalised: one row
     /// of `hidden_size` a token. Ids must be below `vocab_size`, and the sequence within the context.
     pub fn forward(&self, tokens: &[u32], cache: &mut KvCache) -> Vec<f32> {
-        let start = cache.len();
-        let mut x = Vec::with_capacity(tokens.len() * self.config.hidden_size);
-        for &token in tokens {
-            x.extend(
-                self.embedding
-                    .row(token as usize)
-                    .iter()
-                    .map(|v| v * self.embedding_scale),
-            );
+        self.forward_batch(&mut [Span { tokens, cache }])
+    }
+
+    /// The same for several sequences, which share one pass over the weights. Gives the rows of all spans, in their order.
+    /// A token's numbers do not depend on what it goes through the model with.
+    pub fn forward_batch(&self, spans: &mut [Span<'_>]) -> Vec<f32> {
+        let hidden = self.config.hidden_size;
+        let tokens: usize = spans.iter().map(|span| span.tokens.len()).sum();
+        let mut x = Vec::with_capacity(tokens * hidden);
+        for token in spans.iter().flat_map(|span| span.tokens) {
+            let row = self.embedding.row(*token as usize);
+            x.extend(row.iter().map(|v| v * self.embedding_scale));
         }
         for (index, layer) in self.layers.iter().enumerate() {
-            let mixed = self.attend(index, layer, &x, start, cache);
+            let mixed = self.attend(index, layer, &x, spans);
             add_assign(&mut x, &mixed);
             let fed = self.feed(layer, &x);
             add_assign(&mut x, &fed);
         }
-        cache.advance();
+        for span in spans {
+            span.cache.advance(span.tokens.len());
+        }
         rms_norm(&x, &self.norm, self.config.rms_norm_eps)
     }
 
     /// The logits over the vocabulary of rows that `forward` gave.
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
-        self.capped(self.head().apply(hidden))
+        self.capped(self.head().apply(&self.threads, hidden))
     }
 
     /// The logits of these tokens only, the same to the bit as `logits` gives for them.
     pub fn logits_of(&self, tokens: &[u32], hidden: &[f32]) -> Vec<f32> {
-        self.capped(self.head().apply_rows(tokens, hidden))
+        self.capped(self.head().apply_rows(&self.threads, tokens, hidden))
     }
 
     fn head(&self) -> &Matrix {
@@ -187,91 +183,95 @@ impl Model {
     fn feed(&self, layer: &Layer, x: &[f32]) -> Vec<f32> {
         let eps = self.config.rms_norm_eps;
         let x = rms_norm(x, &layer.pre_mlp_norm, eps);
-        let mut gate = layer.gate.apply(&x);
-        gelu_tanh_times(&mut gate, &layer.up.apply(&x));
-        rms_norm(&layer.down.apply(&gate), &layer.post_mlp_norm, eps)
+        let gate_up = layer.gate_up.apply(&self.threads, &x);
+        let width = self.config.intermediate_size;
+        let mut gate = Vec::with_capacity(gate_up.len() / 2);
+        for row in gate_up.chunks_exact(2 * width) {
+            let (of_gate, up) = row.split_at(width);
+            let from = gate.len();
+            gate.extend_from_slice(of_gate);
+            if let Some(gate) = gate.get_mut(from..) {
+                gelu_tanh_times(gate, up);
+            }
+        }
+        let down = layer.down.apply(&self.threads, &gate);
+        rms_norm(&down, &layer.post_mlp_norm, eps)
     }
 
-    fn attend(
-        &self,
-        index: usize,
-        layer: &Layer,
-        x: &[f32],
-        start: usize,
-        cache: &mut KvCache,
-    ) -> Vec<f32> {
+    fn attend(&self, index: usize, layer: &Layer, x: &[f32], spans: &mut [Span<'_>]) -> Vec<f32> {
         let c = &self.config;
         let x = rms_norm(x, &layer.input_norm, c.rms_norm_eps);
-        let mut queries = rms_norm(&layer.query.apply(&x), &layer.query_norm, c.rms_norm_eps);
-        let mut keys = rms_norm(&layer.key.apply(&x), &layer.key_norm, c.rms_norm_eps);
-        let values = layer.value.apply(&x);
-        let frequencies = match layer.attention {
-            Attention::Full => &self.full_frequencies,
-            Attention::Sliding => &self.sliding_frequencies,
+        let stacked = layer.query_key_value.apply(&self.threads, &x);
+        let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let tokens = stacked.len() / (q + 2 * kv);
+        let mut queries = Vec::with_capacity(tokens * q);
+        let mut keys = Vec::with_capacity(tokens * kv);
+        let mut values = Vec::with_capacity(tokens * kv);
+        for row in stacked.chunks_exact(q + 2 * kv) {
+            let (query, rest) = row.split_at(q);
+            let (key, value) = rest.split_at(kv);
+            queries.extend_from_slice(query);
+            keys.extend_from_slice(key);
+            values.extend_from_slice(value);
+        }
+        let mut queries = rms_norm(&queries, &layer.query_norm, c.rms_norm_eps);
+        let mut keys = rms_norm(&keys, &layer.key_norm, c.rms_norm_eps);
+        let (frequencies, window) = match layer.attention {
+            Attention::Full => (&self.full_frequencies, None),
+            Attention::Sliding => (&self.sliding_frequencies, Some(c.sliding_window)),
         };
-        for (heads, values) in [(c.heads, &mut queries), (c.kv_heads, &mut keys)] {
-            for (i, head) in values.chunks_exact_mut(c.head_dim).enumerate() {
-                rope(head, start + i / heads, frequencies);
+        let positions = || {
+            spans.iter().flat_map(|span| {
+                let start = span.cache.len();
+                start..start + span.tokens.len()
+            })
+        };
+        for (width, rows) in [(q, &mut queries), (kv, &mut keys)] {
+            for (row, position) in rows.chunks_exact_mut(width).zip(positions()) {
+                for head in row.chunks_exact_mut(c.head_dim) {
+                    rope(head, position, frequencies);
+                }
             }
         }
-        let seen = cache.extend(index, &keys, &values);
         let mut mixed = vec![0.0; queries.len()];
-        let one_head = |(i, (query, out)): (usize, (&[f32], &mut [f32]))| {
-            let position = start + i / c.heads;
-            let first = match layer.attention {
-                Attention::Full => 0,
-                Attention::Sliding => (position + 1).saturating_sub(c.sliding_window),
-            };
-            let kv_head = i % c.heads * c.kv_heads / c.heads;
-            self.attend_head(query, out, first..position + 1, kv_head, &seen);
+        let mut jobs = Vec::with_capacity(spans.len());
+        let (mut queries, mut out) = (queries.as_slice(), mixed.as_mut_slice());
+        let (mut keys, mut values) = (keys.as_slice(), values.as_slice());
+        for span in spans {
+            let count = span.tokens.len();
+            span.cache.extend(
+                index,
+                part(&mut keys, count * kv),
+                part(&mut values, count * kv),
+            );
+            let (parts, first_key) = span.cache.rows(index);
+            let (own, rest) = std::mem::take(&mut out).split_at_mut(count * q);
+            out = rest;
+            jobs.push(AttentionJob {
+                queries: part(&mut queries, count * q),
+                first_query: span.cache.len(),
+                parts,
+                first_key,
+                out: own,
+            });
+        }
+        let shape = AttentionShape {
+            heads: c.heads,
+            kv_heads: c.kv_heads,
+            head_dim: c.head_dim,
+            scale: c.attention_scale,
+            softcap: c.attention_softcap,
+            window,
         };
-        let jobs = queries.len() / c.head_dim;
-        if jobs * (start + jobs / c.heads) * c.head_dim < 1 << 19 {
-            queries
-                .chunks_exact(c.head_dim)
-                .zip(mixed.chunks_exact_mut(c.head_dim))
-                .enumerate()
-                .for_each(one_head);
-        } else {
-            (queries.par_chunks_exact(c.head_dim))
-                .zip(mixed.par_chunks_exact_mut(c.head_dim))
-                .enumerate()
-                .for_each(one_head);
-        }
-        rms_norm(
-            &layer.output.apply(&mixed),
-            &layer.post_attention_norm,
-            c.rms_norm_eps,
-        )
+        attention(&self.threads, &shape, &mut jobs);
+        let output = layer.output.apply(&self.threads, &mixed);
+        rms_norm(&output, &layer.post_attention_norm, c.rms_norm_eps)
     }
+}
 
-    /// One query head of one position over the positions that it may look at.
-    fn attend_head(
-        &self,
-        query: &[f32],
-        out: &mut [f32],
-        positions: Range<usize>,
-        kv_head: usize,
-        seen: &Rows<'_>,
-    ) {
-        let c = &self.config;
-        let mut scores: Vec<f32> = Vec::with_capacity(positions.len());
-        for row in seen.keys(positions.clone()) {
-            if let Some(key) = row.chunks_exact(c.head_dim).nth(kv_head) {
-                let score = dot(query, key) * c.attention_scale;
-                scores.push(
-                    c.attention_softcap
-                        .map_or(score, |cap| cap * (score / cap).tanh()),
-                );
-            }
-        }
-        softmax(&mut scores);
-        for (row, score) in seen.values(positions).zip(scores) {
-            if let Some(value) = row.chunks_exact(c.head_dim).nth(kv_head) {
-                out.iter_mut()
-                    .zip(value)
-                    .for_each(|(out, value)| *out += score * value);
-            }
-        }
-    }
+/// The first `len` of `rest`, which goes on behind them.
+fn part<'a>(rest: &mut &'a [f32], len: usize) -> &'a [f32] {
+    let (first, others) = rest.split_at(len);
+    *rest = others;
+    first
 }

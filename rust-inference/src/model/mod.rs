@@ -5,10 +5,13 @@ mod config;
 mod error;
 mod files;
 mod gemma3;
+mod kv_rows;
+mod layer;
 mod weights;
 
 pub use cache::{Frozen, KvCache};
 pub use config::{Attention, Config};
 pub use error::LoadError;
 pub use files::{Bytes, ModelFiles};
-pub use gemma3::Model;
+pub use gemma3::{LoadOptions, Model, Span};
+pub use kv_rows::{KvPrecision, KvShape};

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::{LoadError, files::Bytes};
-use crate::kernels::{Matrix, Values};
+use crate::kernels::Values;
 
 /// The opened files of a checkpoint.
 pub(super) struct Tensors<'a>(Vec<SafeTensors<'a>>);
@@ -24,26 +24,8 @@ impl<'a> Tensors<'a> {
         self.0.iter().any(|file| file.tensor(name).is_ok())
     }
 
-    /// A matrix of rows × cols; bf16 stays bf16, f16 is widened.
-    pub(super) fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix, LoadError> {
-        let expected = [rows, cols];
-        let values = self.values(name, &expected)?;
-        Matrix::new(rows, cols, values).ok_or_else(|| LoadError::WrongShape {
-            name: name.into(),
-            found: Vec::new(),
-            expected: expected.into(),
-        })
-    }
-
-    /// A vector, widened to f32.
-    pub(super) fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, LoadError> {
-        Ok(match self.values(name, &[len])? {
-            Values::F32(values) => values,
-            Values::Bf16(values) => values.into_iter().map(bf16::to_f32).collect(),
-        })
-    }
-
-    fn values(&self, name: &str, expected: &[usize]) -> Result<Values, LoadError> {
+    /// The values of a tensor of this shape; bf16 stays bf16, f16 is widened.
+    pub(super) fn values(&self, name: &str, expected: &[usize]) -> Result<Values, LoadError> {
         let tensor = self
             .0
             .iter()
@@ -76,6 +58,11 @@ impl<'a> Tensors<'a> {
             }),
             None => Ok(values),
         }
+    }
+
+    /// A vector, widened to f32.
+    pub(super) fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, LoadError> {
+        Ok(self.values(name, &[len])?.into_f32())
     }
 }
 

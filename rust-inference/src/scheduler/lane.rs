@@ -27,8 +27,8 @@ impl<'a> Lane<'a> {
     /// `known`: what was computed of the prompt's beginning before, and how much of it is to be used.
     pub(super) fn new(model: &'a Model, prompt: Vec<u32>, known: Option<(Frozen, usize)>) -> Self {
         let cache = match known {
-            Some((frozen, len)) => KvCache::resume(&model.config, &frozen, len),
-            None => KvCache::new(&model.config),
+            Some((frozen, len)) => KvCache::resume(model, &frozen, len),
+            None => KvCache::new(model),
         };
         Self {
             model,

@@ -119,7 +119,7 @@ fn log_probabilities_are_of_the_whole_vocabulary_for_forced_tokens_too() {
     let written = run(&scheduler, asked);
     assert_eq!(written.tokens, plain.tokens);
     assert!(plain.logprobs.iter().all(Option::is_none));
-    let mut cache = rust_inference::model::KvCache::new(&model.config);
+    let mut cache = rust_inference::model::KvCache::new(&model);
     let mut next = prompt;
     for (token, logprob) in written.tokens.iter().zip(&written.logprobs) {
         let hidden = model.forward(&next, &mut cache);

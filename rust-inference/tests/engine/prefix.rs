@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rust_inference::{
     constrain::{Candidates, Guide, Next},
-    model::{Model, ModelFiles},
+    model::{LoadOptions, Model, ModelFiles},
     scheduler::{Finish, Job, Scheduler},
 };
 use tokio_util::sync::CancellationToken;
@@ -147,7 +147,7 @@ fn what_a_panic_leaves_behind_is_whole() {
 #[test]
 fn what_is_kept_is_bounded_and_who_was_not_needed_for_longest_goes_first() {
     let model = model();
-    let limit = 2 * MIB;
+    let limit = MIB;
     let scheduler = Scheduler::start(model.clone(), 1, limit).unwrap();
     let sequence = |i: u32| job(vec![50 + i; 100], vec![Step::Free(1)]);
     let cached = |i| {
@@ -156,7 +156,7 @@ fn what_is_kept_is_bounded_and_who_was_not_needed_for_longest_goes_first() {
         assert!(bytes <= limit && entries <= 6, "{bytes} in {entries}");
         cached
     };
-    // Each has 100 × 6 layers × 2 × 64 floats, about 300 kB: there is room for six.
+    // Each has 100 × 6 layers × 2 × 64 numbers of two bytes, about 150 kB: there is room for six.
     for i in 0..6 {
         assert_eq!(cached(i), 0);
     }
@@ -176,7 +176,7 @@ fn what_several_have_in_common_is_held_once() {
     let model = model();
     let scheduler = Scheduler::start(model.clone(), 1, 64 * MIB).unwrap();
     let tools = tools(&model);
-    let position = 2 * model.config.layers.len() * model.config.head_dim * size_of::<f32>();
+    let position = 2 * model.config.layers.len() * model.config.head_dim * size_of::<u16>();
     for question in ["Set an alarm for 7", "Wake me at 12", "Ring at 9"] {
         run(&scheduler, self::question(&model, &tools, question));
     }
@@ -200,7 +200,7 @@ fn of_no_room_nothing_is_made() {
 fn whatever_was_asked_before_the_answer_is_the_same() {
     let checkpoint = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/one-kv-head");
     let files = ModelFiles::open(std::path::Path::new(checkpoint)).unwrap();
-    let model = Arc::new(Model::load(&files).unwrap());
+    let model = Arc::new(Model::load(&files, &LoadOptions::default()).unwrap());
     let limit = 96 << 10;
     let scheduler = Scheduler::start(model.clone(), 1, limit).unwrap();
     let mut random = StdRng::seed_from_u64(5);

@@ -1,0 +1,230 @@
+//! Keys and values of one layer at consecutive positions, in memory: in f16, or in f32 where exactness is asked for.
+
+use std::sync::Arc;
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use super::{Attention, Config};
+use crate::kernels::KvPart;
+
+/// Positions that a sliding layer keeps beyond its window, so that a guess that was wrong can be forgotten.
+const MARGIN: usize = 64;
+/// Memory grows by so many positions at a time: doubling would waste up to half.
+const GROWTH: usize = 256;
+
+/// What numbers are kept as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvPrecision {
+    F32,
+    F16,
+}
+
+/// What the caches of a model have in common.
+#[derive(Debug)]
+pub struct KvShape {
+    /// Numbers a position has: `kv_heads × head_dim`.
+    width: usize,
+    pub(super) window: usize,
+    sliding: Vec<bool>,
+    precision: KvPrecision,
+}
+
+/// One layer's keys and values.
+#[derive(Clone, Debug)]
+pub(super) struct KvRows {
+    width: usize,
+    /// Of a sliding layer.
+    window: Option<usize>,
+    /// So many positions were dropped before the first that is there.
+    dropped: usize,
+    numbers: Numbers,
+}
+
+#[derive(Clone, Debug)]
+enum Numbers {
+    F32 { keys: Vec<f32>, values: Vec<f32> },
+    F16 { keys: Vec<f16>, values: Vec<f16> },
+}
+
+impl KvShape {
+    pub(super) fn new(config: &Config, precision: KvPrecision) -> Arc<Self> {
+        Arc::new(Self {
+            width: config.kv_heads * config.head_dim,
+            window: config.sliding_window,
+            sliding: (config.layers.iter().map(|l| *l == Attention::Sliding)).collect(),
+            precision,
+        })
+    }
+
+    pub(super) fn empty_layers(&self) -> Vec<KvRows> {
+        let layer = |sliding: &bool| KvRows {
+            width: self.width,
+            window: sliding.then_some(self.window),
+            dropped: 0,
+            numbers: match self.precision {
+                KvPrecision::F32 => Numbers::F32 {
+                    keys: Vec::new(),
+                    values: Vec::new(),
+                },
+                KvPrecision::F16 => Numbers::F16 {
+                    keys: Vec::new(),
+                    values: Vec::new(),
+                },
+            },
+        };
+        self.sliding.iter().map(layer).collect()
+    }
+
+    /// The most bytes that a sequence of so many positions of its own needs, if it gets at most `chunk` at a time.
+    pub fn most_bytes(&self, positions: usize, chunk: usize) -> usize {
+        let number = match self.precision {
+            KvPrecision::F32 => size_of::<f32>(),
+            KvPrecision::F16 => size_of::<f16>(),
+        };
+        let bounded = most_kept(self.window).saturating_add(chunk);
+        let rows = |sliding: &bool| {
+            let most = if *sliding {
+                positions.min(bounded)
+            } else {
+                positions
+            };
+            most.next_multiple_of(GROWTH)
+        };
+        let rows: usize = self.sliding.iter().map(rows).sum();
+        rows * 2 * self.width * number
+    }
+}
+
+/// Positions that a sliding layer has at most before more come: short sequences are whole, so that others can begin like
+/// them up to any length.
+fn most_kept(window: usize) -> usize {
+    2 * window + MARGIN
+}
+
+impl KvRows {
+    /// Positions, the dropped ones included.
+    pub(super) fn len(&self) -> usize {
+        let numbers = match &self.numbers {
+            Numbers::F32 { keys, .. } => keys.len(),
+            Numbers::F16 { keys, .. } => keys.len(),
+        };
+        self.dropped + numbers / self.width
+    }
+
+    pub(super) fn dropped(&self) -> usize {
+        self.dropped
+    }
+
+    pub(super) fn extend(&mut self, keys: &[f32], values: &[f32]) {
+        self.drop_unseen();
+        match &mut self.numbers {
+            Numbers::F32 { keys: k, values: v } => {
+                for (to, from) in [(k, keys), (v, values)] {
+                    grow(to, from.len(), self.width);
+                    to.extend_from_slice(from);
+                }
+            }
+            Numbers::F16 { keys: k, values: v } => {
+                for (to, from) in [(k, keys), (v, values)] {
+                    grow(to, from.len(), self.width);
+                    let before = to.len();
+                    to.resize(before + from.len(), f16::ZERO);
+                    if let Some(new) = to.get_mut(before..) {
+                        new.convert_from_f32_slice(from);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drops what no position to come can see, once it is much.
+    fn drop_unseen(&mut self) {
+        let Some(window) = self.window else { return };
+        let kept = self.len() - self.dropped;
+        if kept <= most_kept(window) {
+            return;
+        }
+        let unseen = kept - window - MARGIN;
+        let numbers = unseen * self.width;
+        match &mut self.numbers {
+            Numbers::F32 { keys, values } => {
+                keys.drain(..numbers);
+                values.drain(..numbers);
+            }
+            Numbers::F16 { keys, values } => {
+                keys.drain(..numbers);
+                values.drain(..numbers);
+            }
+        }
+        self.dropped += unseen;
+    }
+
+    /// Keeps the first `len` positions, of which the dropped ones are some.
+    pub(super) fn truncate(&mut self, len: usize) {
+        let numbers = len.saturating_sub(self.dropped) * self.width;
+        match &mut self.numbers {
+            Numbers::F32 { keys, values } => {
+                keys.truncate(numbers);
+                values.truncate(numbers);
+            }
+            Numbers::F16 { keys, values } => {
+                keys.truncate(numbers);
+                values.truncate(numbers);
+            }
+        }
+    }
+
+    /// A copy of the first `len` positions.
+    pub(super) fn first(&self, len: usize) -> Self {
+        let mut copy = self.clone();
+        copy.truncate(len);
+        copy.shrink();
+        copy
+    }
+
+    pub(super) fn shrink(&mut self) {
+        match &mut self.numbers {
+            Numbers::F32 { keys, values } => {
+                keys.shrink_to_fit();
+                values.shrink_to_fit();
+            }
+            Numbers::F16 { keys, values } => {
+                keys.shrink_to_fit();
+                values.shrink_to_fit();
+            }
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match &self.numbers {
+            Numbers::F32 { keys, values } => {
+                (keys.capacity() + values.capacity()) * size_of::<f32>()
+            }
+            Numbers::F16 { keys, values } => {
+                (keys.capacity() + values.capacity()) * size_of::<f16>()
+            }
+        }
+    }
+
+    /// What is there of the first `len` positions.
+    pub(super) fn part(&self, len: usize) -> KvPart<'_> {
+        let end = len.saturating_sub(self.dropped) * self.width;
+        match &self.numbers {
+            Numbers::F32 { keys, values } => KvPart::F32 {
+                keys: keys.get(..end).unwrap_or_default(),
+                values: values.get(..end).unwrap_or_default(),
+            },
+            Numbers::F16 { keys, values } => KvPart::F16 {
+                keys: keys.get(..end).unwrap_or_default(),
+                values: values.get(..end).unwrap_or_default(),
+            },
+        }
+    }
+}
+
+fn grow<T>(numbers: &mut Vec<T>, more: usize, width: usize) {
+    if numbers.capacity() < numbers.len() + more {
+        numbers.reserve_exact(more.next_multiple_of(GROWTH * width));
+    }
+}

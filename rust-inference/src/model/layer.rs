@@ -1,0 +1,112 @@
+//! The weights of one layer. Matrices that are multiplied with the same activations are stacked into one.
+
+use super::{Attention, Config, LoadError, weights::Tensors};
+use crate::kernels::{Matrix, Values, Weights};
+
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) attention: Attention,
+    /// Rows of the queries, the keys, the values.
+    pub(super) query_key_value: Matrix,
+    pub(super) output: Matrix,
+    /// Rows of the gate, then of what it lets through.
+    pub(super) gate_up: Matrix,
+    pub(super) down: Matrix,
+    pub(super) query_norm: Vec<f32>,
+    pub(super) key_norm: Vec<f32>,
+    pub(super) input_norm: Vec<f32>,
+    pub(super) post_attention_norm: Vec<f32>,
+    pub(super) pre_mlp_norm: Vec<f32>,
+    pub(super) post_mlp_norm: Vec<f32>,
+}
+
+impl Layer {
+    pub(super) fn load(
+        tensors: &Tensors<'_>,
+        index: usize,
+        c: &Config,
+        weights: Weights,
+    ) -> Result<Self, LoadError> {
+        let name = |part: &str| format!("model.layers.{index}.{part}.weight");
+        let vector = |part: &str, len| tensors.vector(&name(part), len);
+        let stacked = |parts: &[(&str, usize)], cols| {
+            let mut all: Option<Values> = None;
+            let mut rows = 0;
+            for (part, more) in parts {
+                let values = tensors.values(&name(part), &[*more, cols])?;
+                rows += more;
+                all = Some(match all {
+                    Some(all) => all.followed_by(values),
+                    None => values,
+                });
+            }
+            let values = all.unwrap_or(Values::F32(Vec::new()));
+            pack(&name("stacked"), rows, cols, values, weights)
+        };
+        let (queries, keys) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let (hidden, intermediate) = (c.hidden_size, c.intermediate_size);
+        let attention = c.layers.get(index).copied().unwrap_or(Attention::Full);
+        Ok(Self {
+            attention,
+            query_key_value: stacked(
+                &[
+                    ("self_attn.q_proj", queries),
+                    ("self_attn.k_proj", keys),
+                    ("self_attn.v_proj", keys),
+                ],
+                hidden,
+            )?,
+            output: stacked(&[("self_attn.o_proj", hidden)], queries)?,
+            gate_up: stacked(
+                &[
+                    ("mlp.gate_proj", intermediate),
+                    ("mlp.up_proj", intermediate),
+                ],
+                hidden,
+            )?,
+            down: stacked(&[("mlp.down_proj", hidden)], intermediate)?,
+            query_norm: vector("self_attn.q_norm", c.head_dim)?,
+            key_norm: vector("self_attn.k_norm", c.head_dim)?,
+            input_norm: vector("input_layernorm", hidden)?,
+            post_attention_norm: vector("post_attention_layernorm", hidden)?,
+            pre_mlp_norm: vector("pre_feedforward_layernorm", hidden)?,
+            post_mlp_norm: vector("post_feedforward_layernorm", hidden)?,
+        })
+    }
+
+    /// Numbers.
+    pub(super) fn parameters(&self) -> usize {
+        let matrices = [
+            &self.query_key_value,
+            &self.output,
+            &self.gate_up,
+            &self.down,
+        ];
+        let norms = [
+            &self.query_norm,
+            &self.key_norm,
+            &self.input_norm,
+            &self.post_attention_norm,
+            &self.pre_mlp_norm,
+            &self.post_mlp_norm,
+        ];
+        matrices.map(|m| m.rows() * m.cols()).iter().sum::<usize>()
+            + norms.map(Vec::len).iter().sum::<usize>()
+    }
+}
+
+/// A matrix of values that were checked to be as many.
+pub(super) fn pack(
+    name: &str,
+    rows: usize,
+    cols: usize,
+    values: Values,
+    weights: Weights,
+) -> Result<Matrix, LoadError> {
+    let found = values.len();
+    Matrix::pack(rows, cols, values, weights).ok_or_else(|| LoadError::WrongShape {
+        name: name.into(),
+        found: vec![found],
+        expected: vec![rows, cols],
+    })
+}
