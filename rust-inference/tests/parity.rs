@@ -10,7 +10,7 @@ use std::{fs, path::PathBuf};
 use rust_inference::{
     embedded,
     kernels::Weights,
-    model::{KvCache, LoadOptions, Model, ModelFiles},
+    model::{Attention, KvCache, LoadOptions, Model, ModelFiles, Span},
 };
 use safetensors::SafeTensors;
 
@@ -167,6 +167,102 @@ fn what_is_forgotten_leaves_no_trace() {
             let rest = bits(&model, &tokens[len..], &mut cache);
             assert_eq!(rest, whole[len * model.config.vocab_size..], "{name} {len}");
         }
+    }
+}
+
+#[test]
+fn a_long_sequence_forgets_what_no_window_reaches_and_goes_on_with_the_same_bits() {
+    for weights in [Weights::F32, Weights::Bf16] {
+        let options = LoadOptions { weights, ..EXACT };
+        let files = ModelFiles::open(&testdata(CHECKPOINTS[1])).unwrap();
+        let model = Model::load(&files, &options).unwrap();
+        let (window, vocabulary) = (model.config.sliding_window, model.config.vocab_size);
+        let tokens: Vec<u32> = (0..400u32).map(|i| i * i % vocabulary as u32).collect();
+        let whole = bits(&model, &tokens, &mut KvCache::new(&model));
+        let mut cache = KvCache::new(&model);
+        let mut bytes = Vec::new();
+        for (i, part) in tokens[..390].chunks(13).enumerate() {
+            let from = i * 13 * vocabulary;
+            let rest = bits(&model, part, &mut cache);
+            assert_eq!(rest, whole[from..from + rest.len()]);
+            // A guess that was wrong, as often as not where much was just dropped.
+            model.forward(&[3; 16], &mut cache);
+            cache.truncate((i + 1) * 13);
+            assert_eq!(cache.len(), (i + 1) * 13);
+            bytes.push(cache.bytes());
+        }
+        let full = model
+            .config
+            .layers
+            .iter()
+            .filter(|l| **l == Attention::Full)
+            .count();
+        assert!(full > 0 && full < model.config.layers.len());
+        assert!(
+            bytes[29] <= model.kv_shape().most_bytes(390, 29),
+            "{bytes:?}"
+        );
+        let everything = model.kv_shape().most_bytes(390, 390);
+        assert!(bytes[29] < everything, "{bytes:?} {everything}");
+        let frozen = cache.freeze();
+        let usable: Vec<usize> = (0..=400).map(|len| frozen.usable(len)).collect();
+        assert_eq!(usable[400], 390);
+        assert_eq!(
+            usable[390 - window],
+            390 - window,
+            "what was written last can be taken back"
+        );
+        assert_eq!(usable[200], 0, "its window was dropped");
+        for (len, usable) in usable.into_iter().enumerate() {
+            assert!(usable <= len);
+            let mut resumed = KvCache::resume(&model, &frozen, len);
+            assert_eq!(resumed.len(), usable);
+            if len > 380 {
+                let rest = bits(&model, &tokens[usable..], &mut resumed);
+                assert_eq!(rest, whole[usable * vocabulary..], "from {usable}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sequences_that_share_a_pass_get_the_bits_that_they_get_alone() {
+    for weights in [Weights::F32, Weights::Bf16] {
+        let files = ModelFiles::open(&testdata(CHECKPOINTS[0])).unwrap();
+        let model = Model::load(&files, &LoadOptions { weights, ..EXACT }).unwrap();
+        let vocabulary = model.config.vocab_size as u32;
+        let sequence =
+            |n: u32| -> Vec<u32> { (0..70).map(|i| (i * i + n * i + n) % vocabulary).collect() };
+        let sequences: Vec<Vec<u32>> = (0..5).map(sequence).collect();
+        let alone = sequences
+            .iter()
+            .map(|tokens| bits(&model, tokens, &mut KvCache::new(&model)));
+        let alone: Vec<Vec<u32>> = alone.collect();
+        let mut caches: Vec<KvCache> = sequences.iter().map(|_| KvCache::new(&model)).collect();
+        let mut together = vec![Vec::new(); sequences.len()];
+        // Each at its own pace: 1, 2, 3, … tokens at a time, until all are through.
+        while together
+            .iter()
+            .any(|bits| bits.len() < 70 * vocabulary as usize)
+        {
+            let mut spans: Vec<Span<'_>> = (sequences.iter().zip(&mut caches).enumerate())
+                .map(|(i, (tokens, cache))| {
+                    let from = cache.len();
+                    let tokens = &tokens[from..(from + i + 1).min(70)];
+                    Span { tokens, cache }
+                })
+                .collect();
+            let logits = model.logits(&model.forward_batch(&mut spans));
+            let mut logits = logits.iter().map(|v| v.to_bits());
+            for (span, together) in spans.iter().zip(&mut together) {
+                together.extend(
+                    logits
+                        .by_ref()
+                        .take(span.tokens.len() * vocabulary as usize),
+                );
+            }
+        }
+        assert!(together == alone);
     }
 }
 

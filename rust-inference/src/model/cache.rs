@@ -156,6 +156,11 @@ impl KvCache {
         (parts, first)
     }
 
+    /// What its own positions hold in memory; not what it has in common with others.
+    pub fn bytes(&self) -> usize {
+        self.tail.iter().map(KvRows::bytes).sum()
+    }
+
     /// To be called once all layers were extended by so many positions.
     pub(super) fn advance(&mut self, positions: usize) {
         self.positions += positions;
