@@ -8,12 +8,14 @@
 )]
 
 mod attention;
+mod buffer;
 mod dot;
 mod matrix;
 mod ops;
 mod threads;
 
 pub use attention::{AttentionJob, AttentionShape, KvPart, attention};
+pub use buffer::Buffer;
 pub use matrix::{Matrix, Values, Weights};
 pub use ops::{add_assign, gelu_tanh_times, rms_norm, rope, softmax};
 pub use threads::Threads;

@@ -4,11 +4,21 @@
 //! in which the same characters must mean nothing. So control tokens are never looked for in running text: whoever
 //! makes a prompt says where they are, as [`Piece`]s.
 
-use std::collections::HashMap;
+mod build;
+mod compact;
+pub mod flat;
+mod json;
+mod reference;
+mod stream;
 
-use serde_json::Value;
-use tokenizers::Tokenizer as Library;
+use std::{borrow::Cow, collections::HashMap};
 
+pub use self::stream::Utf8Stream;
+use self::{
+    compact::{Compact, SPACE},
+    flat::Flat,
+    reference::Reference,
+};
 use crate::model::LoadError;
 
 /// The control tokens of `FunctionGemma`'s format that a tokenizer may list as ordinary added tokens.
@@ -42,93 +52,66 @@ pub enum EncodeError {
     Library(String),
 }
 
-/// A checkpoint's tokenizer.json.
+/// A checkpoint's tokenizer.
 pub struct Tokenizer {
-    /// Without its control tokens: it cannot give one for any text.
-    plain: Library,
+    texts: Texts,
     controls: HashMap<String, u32>,
     control_texts: HashMap<u32, String>,
-    /// The bytes that each id stands for.
-    bytes: Vec<Vec<u8>>,
+}
+
+/// What turns text without control tokens into ids, and ids into bytes.
+enum Texts {
+    Compact(Box<Compact>),
+    Library(Box<Reference>),
 }
 
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokenizer")
-            .field("vocabulary", &self.bytes.len())
+            .field("compact", &self.flat().is_some())
+            .field("controls", &self.controls.len())
             .finish_non_exhaustive()
     }
 }
 
 impl Tokenizer {
-    /// `vocab_size` is the number of rows of the embedding: no id may reach it.
+    /// Of a tokenizer.json: compact if it is of the kind that Gemma has, by the library if not. `vocab_size` is the
+    /// number of rows of the embedding: no id may reach it.
     pub fn load(json: &[u8], vocab_size: usize) -> Result<Self, LoadError> {
-        let mut json: Value = serde_json::from_slice(json).map_err(|source| LoadError::Json {
-            file: "tokenizer.json",
-            source,
-        })?;
-        let wrong = |what: &str| LoadError::Tokenizer(what.to_owned());
-        let added = json
-            .get("added_tokens")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
-        let is_control = |token: &Value| {
-            let content = token
-                .get("content")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            token.get("special").and_then(Value::as_bool) == Some(true)
-                || FORMAT_TOKENS.contains(&content)
-        };
-        let mut controls = HashMap::new();
-        for token in added.iter().filter(|token| is_control(token)) {
-            let content = token
-                .get("content")
-                .and_then(Value::as_str)
-                .ok_or_else(|| wrong("an added token has no content"))?;
-            let id = token
-                .get("id")
-                .and_then(Value::as_u64)
-                .ok_or_else(|| wrong("an added token has no id"))?;
-            controls.insert(content.to_owned(), id as u32);
+        match build::build(json, vocab_size).and_then(Self::open) {
+            Some(compact) => Ok(compact),
+            None => Self::by_library(json, vocab_size),
         }
-        let decodes_spaces = json
-            .get("decoder")
-            .is_some_and(|decoder| decoder.to_string().contains('▁'));
-        let rest: Vec<Value> = added
-            .into_iter()
-            .filter(|token| !is_control(token))
-            .collect();
-        if let Some(map) = json.as_object_mut() {
-            map.insert("added_tokens".to_owned(), Value::Array(rest));
-            // What surrounds a text is the prompt's business.
-            map.insert("post_processor".to_owned(), Value::Null);
-        }
-        let plain: Library = Library::from_bytes(json.to_string())
-            .map_err(|error| LoadError::Tokenizer(error.to_string()))?;
-        let mut bytes = vec![Vec::new(); vocab_size];
-        let vocabulary = plain
-            .get_vocab(true)
-            .into_iter()
-            .map(|(token, id)| (id, token_bytes(&token, decodes_spaces)));
-        let controls_bytes = controls
-            .iter()
-            .map(|(token, id)| (*id, token.clone().into_bytes()));
-        for (id, token) in vocabulary.chain(controls_bytes) {
-            *bytes.get_mut(id as usize).ok_or_else(|| {
-                LoadError::Tokenizer(format!(
-                    "token id {id} is not below the model's vocabulary of {vocab_size}"
-                ))
-            })? = token;
-        }
-        let texts = controls.iter().map(|(text, id)| (*id, text.clone()));
-        Ok(Self {
-            plain,
-            control_texts: texts.collect(),
+    }
+
+    /// The same by the library, whatever kind it is of.
+    pub fn by_library(json: &[u8], vocab_size: usize) -> Result<Self, LoadError> {
+        let (reference, controls) = Reference::load(json, vocab_size)?;
+        Ok(Self::new(Texts::Library(Box::new(reference)), controls))
+    }
+
+    /// Of the arrays that [`Tokenizer::flat`] gave; `None` if they are not those of a tokenizer.
+    pub fn open(flat: Flat) -> Option<Self> {
+        let compact = Compact::open(flat)?;
+        let controls = compact.controls().collect();
+        Some(Self::new(Texts::Compact(Box::new(compact)), controls))
+    }
+
+    fn new(texts: Texts, controls: HashMap<String, u32>) -> Self {
+        let control_texts = controls.iter().map(|(text, id)| (*id, text.clone()));
+        Self {
+            texts,
+            control_texts: control_texts.collect(),
             controls,
-            bytes,
-        })
+        }
+    }
+
+    /// The arrays of a compact tokenizer, to be kept.
+    pub fn flat(&self) -> Option<&Flat> {
+        match &self.texts {
+            Texts::Compact(compact) => Some(compact.flat()),
+            Texts::Library(_) => None,
+        }
     }
 
     /// The id of a control token.
@@ -195,72 +178,42 @@ impl Tokenizer {
     }
 
     fn encode_text(&self, text: &str, ids: &mut Vec<u32>) -> Result<(), EncodeError> {
-        if !text.is_empty() {
-            let encoding = self
-                .plain
-                .encode_fast(text, false)
-                .map_err(|e| EncodeError::Library(e.to_string()))?;
-            ids.extend_from_slice(encoding.get_ids());
+        match &self.texts {
+            _ if text.is_empty() => Ok(()),
+            Texts::Compact(compact) => {
+                compact.encode(text, ids);
+                Ok(())
+            }
+            Texts::Library(reference) => reference.encode(text, ids),
         }
-        Ok(())
     }
 
     /// The bytes of a token; empty for an id that stands for nothing.
     pub fn bytes(&self, id: u32) -> &[u8] {
-        self.bytes.get(id as usize).map_or(&[], Vec::as_slice)
+        match &self.texts {
+            Texts::Compact(compact) => compact.bytes(id),
+            Texts::Library(reference) => reference.bytes(id),
+        }
     }
 }
 
-fn token_bytes(token: &str, decodes_spaces: bool) -> Vec<u8> {
-    if let Some(hex) = token
-        .strip_prefix("<0x")
-        .and_then(|rest| rest.strip_suffix('>'))
+/// An added token that means something, and is not to be found in any text.
+fn is_control(content: &str, special: bool) -> bool {
+    special || FORMAT_TOKENS.contains(&content)
+}
+
+/// What a token of the vocabulary stands for.
+fn token_bytes(token: &str, decodes_spaces: bool) -> Cow<'_, [u8]> {
+    if let Some(hex) = (token.strip_prefix("<0x")).and_then(|rest| rest.strip_suffix('>'))
         && hex.len() == 2
         && let Ok(byte) = u8::from_str_radix(hex, 16)
     {
-        return vec![byte];
+        return Cow::Owned(vec![byte]);
     }
-    if decodes_spaces {
-        token.replace('▁', " ").into_bytes()
+    if decodes_spaces && token.contains(SPACE) {
+        Cow::Owned(token.replace(SPACE, " ").into_bytes())
     } else {
-        token.as_bytes().to_vec()
-    }
-}
-
-/// Bytes to text as they come: a character that is not whole yet is held back.
-#[derive(Debug, Default)]
-pub struct Utf8Stream {
-    held: Vec<u8>,
-}
-
-impl Utf8Stream {
-    /// Adds bytes and gives the text that is whole; bytes that can never become text come out as U+FFFD.
-    pub fn push(&mut self, bytes: &[u8]) -> String {
-        self.held.extend_from_slice(bytes);
-        let mut text = String::new();
-        let mut kept = 0;
-        for chunk in self.held.utf8_chunks() {
-            text.push_str(chunk.valid());
-            kept = chunk.invalid().len();
-            if kept > 0 {
-                text.push(char::REPLACEMENT_CHARACTER);
-            }
-        }
-        // Only at the very end can a broken character still be an unfinished one.
-        let end = self.held.get(self.held.len() - kept..).unwrap_or_default();
-        let unfinished = matches!(std::str::from_utf8(end), Err(e) if e.error_len().is_none());
-        if unfinished {
-            text.pop();
-            self.held.drain(..self.held.len() - kept);
-        } else {
-            self.held.clear();
-        }
-        text
-    }
-
-    /// What was held back to the end, as U+FFFD.
-    pub fn finish(&mut self) -> String {
-        String::from_utf8_lossy(&std::mem::take(&mut self.held)).into_owned()
+        Cow::Borrowed(token.as_bytes())
     }
 }
 
@@ -268,8 +221,9 @@ impl Utf8Stream {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tokenizers::Tokenizer as Library;
 
-    const JSON: &[u8] = include_bytes!("../../models/default/tokenizer.json");
+    const JSON: &[u8] = include_bytes!("../../../models/default/tokenizer.json");
 
     fn tokenizer() -> Tokenizer {
         Tokenizer::load(JSON, 5133).unwrap()
@@ -345,20 +299,6 @@ mod tests {
             let tokenizer = tokenizer();
             let ids = tokenizer.encode(&[Piece::Text(&text)]).unwrap();
             prop_assert_eq!(decode(&tokenizer, &ids), text);
-        }
-
-        #[test]
-        fn bytes_in_any_portions_give_the_same_text(bytes in prop::collection::vec(any::<u8>(), 0..40), cuts in prop::collection::vec(1usize..5, 0..40)) {
-            let mut stream = Utf8Stream::default();
-            let (mut text, mut rest) = (String::new(), bytes.as_slice());
-            for cut in cuts {
-                let (head, tail) = rest.split_at(cut.min(rest.len()));
-                text += &stream.push(head);
-                rest = tail;
-            }
-            text += &stream.push(rest);
-            text += &stream.finish();
-            prop_assert_eq!(text, String::from_utf8_lossy(&bytes));
         }
     }
 }
