@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the data of rust-inference/tests/parity.rs: tiny random checkpoints and transformers' logits for them.
+"""Makes the data of rust-inference/tests/parity.rs and serve_read.rs: tiny random checkpoints, transformers' logits for
+them, and what it gives of texts that it only reads.
 
 Needs torch and transformers (versions are written into the data). Run once:
     python scripts/make_reference_logits.py rust-inference/testdata models/default
@@ -25,6 +26,16 @@ def load(folder, dtype):
     return model
 
 
+def read(model, tokens):
+    """The logits, the mean of the last hidden states, and the log probability of each token but the first."""
+    ids = torch.tensor([tokens])
+    with torch.no_grad():
+        hidden = model.model(ids).last_hidden_state[0]
+        logits = model(ids).logits[0]
+    logprobs = torch.log_softmax(logits[:-1], dim=-1).gather(1, ids[0, 1:, None])[:, 0]
+    return logits, hidden.mean(dim=0), logprobs
+
+
 def random_checkpoint(out, name, seed, dtype, old_keys, **shape):
     """A checkpoint with random weights, crossing its sliding window, and its logits."""
     torch.manual_seed(seed)
@@ -44,8 +55,7 @@ def random_checkpoint(out, name, seed, dtype, old_keys, **shape):
     folder = out / name
     model.save_pretrained(folder)
     tokens = torch.randint(0, 96, (LENGTH,)).tolist()
-    with torch.no_grad():
-        logits = load(folder, dtype)(torch.tensor([tokens])).logits[0]
+    logits, mean, logprobs = read(load(folder, dtype), tokens)
     path = folder / "config.json"
     written = json.loads(path.read_text())
     if old_keys:  # as transformers 4 wrote them
@@ -60,10 +70,37 @@ def random_checkpoint(out, name, seed, dtype, old_keys, **shape):
     vocabulary = {f"t{i}": i for i in range(96)}
     tokenizer = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": vocabulary, "merges": []}}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer) + "\n")
-    save_file(
-        {"logits": logits.contiguous(), "tokens": torch.tensor(tokens, dtype=torch.int32)}, out / f"{name}.reference"
-    )
+    reference = {"logits": logits.contiguous(), "mean": mean, "logprobs": logprobs}
+    reference["tokens"] = torch.tensor(tokens, dtype=torch.int32)
+    save_file(reference, out / f"{name}.reference")
     print(name, "logits", tuple(logits.shape), "max", logits.abs().max().item())
+
+
+def texts(out, default):
+    """Vectors of texts, and how probable texts are behind a prompt, by the default model."""
+    tokenizer = AutoTokenizer.from_pretrained(default)
+    model = load(default, torch.bfloat16)
+
+    def ids(text):
+        return tokenizer(text, add_special_tokens=False).input_ids
+
+    with (out / "texts.jsonl").open("w") as file:
+        for text in ["What's the weather in Paris?", "Łódź 🦀", "word " * 300]:
+            tokens = ids("<bos>" + text)
+            mean = read(model, tokens)[1]
+            unit = mean / mean.norm()
+            line = {"text": text, "tokens": len(tokens), "mean": mean.tolist(), "unit": unit.tolist()}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        turn = "<bos><start_of_turn>user\nHello<end_of_turn>\n<start_of_turn>model\n"
+        for prompt, completion in [
+            (turn, "Hello! How can I help you?<end_of_turn>"),
+            (turn, "<start_function_call>call:get_weather{city:<escape>Paris<escape>}<end_function_call>"),
+            ("<bos>", "The sky is blue. " * 40),
+        ]:
+            tokens = ids(completion)
+            logprobs = read(model, ids(prompt) + tokens)[2][-len(tokens) :].tolist()
+            line = {"prompt": prompt, "completion": completion, "ids": tokens, "logprobs": logprobs}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def greedy(out, default):
@@ -132,6 +169,7 @@ def main():
     random_checkpoint(
         out, "several-kv-heads", 2, torch.float32, False, layer_types=kinds, query_pre_attn_scalar=24, **several
     )
+    texts(out, default)
     greedy(out, default)
 
 

@@ -70,6 +70,12 @@ names! {
     Describe "describe",
     Description "description",
     GoAway "go_away",
+    Embed "embed",
+    Embeddings "embeddings",
+    Score "score",
+    Scores "scores",
+    Metrics "metrics",
+    MetricsReport "metrics_report",
 }
 
 impl Body {
@@ -86,6 +92,9 @@ impl Body {
                 | Self::HealthReport(_)
                 | Self::Description(_)
                 | Self::ToolDecision(_)
+                | Self::Embeddings(_)
+                | Self::Scores(_)
+                | Self::MetricsReport(_)
         )
     }
 }

@@ -9,6 +9,7 @@ mod lane;
 mod logprob;
 mod prefix;
 mod queue;
+mod read;
 mod speculate;
 
 use std::{
@@ -21,11 +22,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::job::{Event, Finish, Job, Levers, Logprob, Stats};
 use self::{
     decode::Decoder,
     prefix::{Held, PrefixCache},
     queue::Queue,
+    read::Reader,
+};
+pub use self::{
+    job::{Event, Finish, Job, Levers, Logprob, Stats},
+    read::{Found, Reading, Wanted},
 };
 use crate::model::Model;
 
@@ -39,10 +44,20 @@ pub struct Full {
     pub waiting: usize,
 }
 
+/// What waits for the model, and since when.
+type Waiting = (Work, Instant);
+
+/// What the model is wanted for.
+#[derive(Debug)]
+enum Work {
+    Write(Job),
+    Read(Reading),
+}
+
 /// The way to the thread that owns the model. The thread ends when this is dropped and its queue is empty.
 #[derive(Debug)]
 pub struct Scheduler {
-    queue: Arc<Queue<(Job, Instant)>>,
+    queue: Arc<Queue<Waiting>>,
     /// Microseconds that a request lately took, smoothed.
     pace: Arc<AtomicU64>,
     held: Arc<Held>,
@@ -50,24 +65,26 @@ pub struct Scheduler {
 
 /// A request's place. Dropped while the request waits, it is free for another.
 #[derive(Debug)]
-pub struct Place(#[expect(dead_code, reason = "held to be dropped")] queue::Place<(Job, Instant)>);
+pub struct Place(#[expect(dead_code, reason = "held to be dropped")] queue::Place<Waiting>);
 
 impl Scheduler {
     /// At most `queue` requests wait. Of what was computed at most `prefix_bytes` are kept for requests that begin alike.
     pub fn start(model: Arc<Model>, queue: usize, prefix_bytes: usize) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue::<(Job, Instant)>::new(queue));
+        let queue = Arc::new(Queue::<Waiting>::new(queue));
         let pace = Arc::new(AtomicU64::new(0));
         let held = Arc::new(Held::default());
         let (jobs, measured, reported) = (queue.clone(), pace.clone(), held.clone());
         let mut prefixes = PrefixCache::new(prefix_bytes);
         thread::Builder::new().name("model".into()).spawn(move || {
-            while let Some((mut job, since)) = jobs.take() {
-                let work = || Decoder::new(&model, &mut job, &mut prefixes, since.elapsed()).run();
+            while let Some((work, since)) = jobs.take() {
                 // A fault of one request must not cost the others the model: this one's events end without a last, and
                 // what was kept of it was whole.
-                let done = catch_unwind(AssertUnwindSafe(work));
+                let done = catch_unwind(AssertUnwindSafe(|| match work {
+                    Work::Write(job) => write(&model, job, &mut prefixes, since),
+                    Work::Read(reading) => read(&model, reading, since),
+                }));
                 prefixes.report(&reported);
-                let Ok((finish, stats)) = done else {
+                let Ok(stats) = done else {
                     continue;
                 };
                 let took = (stats.prefill + stats.decode).as_micros() as u64;
@@ -78,15 +95,22 @@ impl Scheduler {
                     (3 * before + took) / 4
                 };
                 measured.store(smoothed, Ordering::Relaxed);
-                // A reader that is gone needs no answer.
-                let _ = job.events.send(Event::Finished(finish, stats));
             }
         })?;
         Ok(Self { queue, pace, held })
     }
 
     pub fn submit(&self, job: Job) -> Result<Place, Full> {
-        self.queue.push((job, Instant::now())).map(Place)
+        self.push(Work::Write(job))
+    }
+
+    /// The same for texts that are only to be read.
+    pub fn read(&self, reading: Reading) -> Result<Place, Full> {
+        self.push(Work::Read(reading))
+    }
+
+    fn push(&self, work: Work) -> Result<Place, Full> {
+        self.queue.push((work, Instant::now())).map(Place)
     }
 
     pub fn waiting(&self) -> usize {
@@ -114,6 +138,19 @@ impl Scheduler {
     pub fn running(&self) -> usize {
         self.queue.running()
     }
+}
+
+fn write(model: &Model, mut job: Job, prefixes: &mut PrefixCache, since: Instant) -> Stats {
+    let (finish, stats) = Decoder::new(model, &mut job, prefixes, since.elapsed()).run();
+    // A reader that is gone needs no answer.
+    let _ = job.events.send(Event::Finished(finish, stats));
+    stats
+}
+
+fn read(model: &Model, reading: Reading, since: Instant) -> Stats {
+    let mut reader = Reader::new(reading, since.elapsed());
+    while reader.step(model) {}
+    reader.finish()
 }
 
 impl Drop for Scheduler {

@@ -14,9 +14,12 @@ use super::Fault;
 pub(super) const METHODS: &[&str] = &[
     "hello",
     "generate",
+    "embed",
+    "score",
     "call_tool",
     "list_tools",
     "health",
+    "metrics",
     "describe",
     "ping",
 ];

@@ -114,9 +114,12 @@ fn message<'a>(name: &str, raw: &'a str, path: &str, found: &mut Found<'a>) {
         match fields.get(&key) {
             None => found.unknown.push(path),
             Some(Kind::JsonText) if !text.starts_with('"') => found.texts.push(text),
-            Some(Kind::Number) if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => {
-                found.texts.push(text);
+            Some(Kind::Number) if text.starts_with('[') => {
+                let items = serde_json::from_str::<Vec<&RawValue>>(text).unwrap_or_default();
+                let numbers = items.into_iter().map(RawValue::get);
+                found.texts.extend(numbers.filter(|item| is_number(item)));
             }
+            Some(Kind::Number) if is_number(text) => found.texts.push(text),
             Some(Kind::JsonText | Kind::Number | Kind::Plain) => {}
             Some(Kind::Message(target)) => match serde_json::from_str::<Vec<&RawValue>>(text) {
                 Ok(items) => {
@@ -128,6 +131,10 @@ fn message<'a>(name: &str, raw: &'a str, path: &str, found: &mut Found<'a>) {
             },
         }
     }
+}
+
+fn is_number(text: &str) -> bool {
+    text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
 }
 
 /// An object's entries in their order, values as written.

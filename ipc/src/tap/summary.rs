@@ -1,7 +1,7 @@
 //! What a frame says, in a few words: the part that a person looks for first, not all of it.
 use ipc::{
     codec::json,
-    proto::{Code, Frame, ToolCall, ToolCallDelta, frame::Body, generate::Input},
+    proto::{Chat, Code, Frame, ToolCall, ToolCallDelta, frame::Body, generate::Input, score},
 };
 
 /// A body in a few words, unescaped.
@@ -10,10 +10,7 @@ pub(super) fn summary(body: &Body) -> String {
         Body::Generate(generate) => {
             let text = match &generate.input {
                 Some(Input::Prompt(prompt)) => prompt.as_str(),
-                Some(Input::Chat(chat)) => chat
-                    .messages
-                    .last()
-                    .map_or("", |message| message.content.as_str()),
+                Some(Input::Chat(chat)) => last_content(chat),
                 None => "",
             };
             match generate.tools.len() {
@@ -38,6 +35,25 @@ pub(super) fn summary(body: &Body) -> String {
             calls(&done.tool_calls),
             done.content.clone(),
         ]),
+        Body::Embed(embed) => embed.input.join(" · "),
+        Body::Embeddings(answer) => {
+            let count = answer.vectors.len();
+            format!("{count} × {} dimensions", answer.dimensions)
+        }
+        Body::Score(score) => {
+            let before = match &score.input {
+                Some(score::Input::Prompt(prompt)) => prompt.as_str(),
+                Some(score::Input::Chat(chat)) => last_content(chat),
+                None => "",
+            };
+            let ids = match score.completion_ids.len() {
+                0 => String::new(),
+                ids => format!("{ids} tokens"),
+            };
+            parts([before.to_owned(), score.completion.clone(), ids])
+        }
+        Body::Scores(scores) => format!("{} over {} tokens", scores.sum, scores.count),
+        Body::MetricsReport(report) => format!("{} bytes", report.text.len()),
         Body::CallTool(call) => format!("{}({})", call.name, call.arguments),
         Body::ToolResult(result) => parts([
             result.outcome.clone(),
@@ -71,8 +87,17 @@ pub(super) fn summary(body: &Body) -> String {
         Body::Pong(pong) => pong.payload.clone(),
         Body::GoAway(away) => away.reason.clone(),
         Body::Description(description) => description.help.clone(),
-        Body::Cancel(_) | Body::Health(_) | Body::Describe(_) | Body::ListTools(_) => String::new(),
+        Body::Cancel(_)
+        | Body::Health(_)
+        | Body::Metrics(_)
+        | Body::Describe(_)
+        | Body::ListTools(_) => String::new(),
     }
+}
+
+/// What was said last.
+fn last_content(chat: &Chat) -> &str {
+    (chat.messages.last()).map_or("", |message| message.content.as_str())
 }
 
 /// A frame whose body this protocol does not know.

@@ -1,7 +1,5 @@
 //! `generate`: from a request to its tokens, and from the model's tokens to its answer.
 
-use std::time::Duration;
-
 use ipc::{
     Status,
     proto::{Delta, Done, Generate},
@@ -28,7 +26,7 @@ impl Inference {
         let (stream, max_tokens) = (asked.stream, asked.max_tokens as usize);
         // A prompt of megabytes takes a while to render and cut into tokens: not on the threads that serve sockets.
         let (model, compiler) = (self.model.clone(), self.compiler.clone());
-        let mut prepared = tokio::task::spawn_blocking(move || prepare(&model, &compiler, asked))
+        let mut prepared = tokio::task::spawn_blocking(move || prepare(&model, &compiler, &asked))
             .await
             .map_err(|error| Status::internal(format!("preparing the prompt failed: {error}")))??;
         let room = limits::room(prepared.prompt.len(), self.model.config.context)?;
@@ -38,11 +36,7 @@ impl Inference {
                 "max_tokens {max_tokens} was lowered to this server's limit of {limit}"
             ));
         }
-        for field in &request.unknown_fields {
-            prepared
-                .warnings
-                .push(format!("unknown field {field} was ignored"));
-        }
+        prepared.warnings.extend(report::unknown_fields(request));
         let wanted = if max_tokens == 0 {
             self.max_tokens
         } else {
@@ -63,12 +57,10 @@ impl Inference {
             cancelled: cancelled.clone(),
             events,
         };
-        let _place = self.scheduler.submit(job).map_err(|full| {
-            let wait = self.scheduler.expected_wait().max(Duration::from_millis(1));
-            Status::resource_exhausted(format!("the queue is full: {full}"))
-                .with_hint("try again later, or start the server with a longer --queue")
-                .with_retry_after_ms(wait.as_millis() as u32)
-        })?;
+        let _place = self
+            .scheduler
+            .submit(job)
+            .map_err(|full| self.full(&full))?;
 
         let mut output = Output::new(prepared.toolbox, stops, stream && prepared.strict);
         let mut completion_tokens = 0;
@@ -97,15 +89,11 @@ impl Inference {
                     }
                 }
                 Some(Event::Finished(finish, stats)) => break (finish, stats),
-                None => {
-                    return Err(Status::internal("computing the answer failed")
-                        .with_hint("the server's standard error says why"));
-                }
+                None => return Err(report::failed()),
             }
         };
         if finish == Finish::NoLogits {
-            return Err(Status::internal("the model's output is not a number")
-                .with_hint("its weights are damaged: load another checkpoint"));
+            return Err(report::no_number());
         }
         if request.cancelled.is_cancelled() {
             return Err(request.stop_status());

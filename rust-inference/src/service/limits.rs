@@ -53,13 +53,16 @@ pub(super) fn sampling(asked: Option<&Sampling>) -> Result<SamplingParams, Statu
 
 /// Of how many of the most probable tokens the log probability is to be told.
 pub(super) fn logprobs(asked: Option<u32>) -> Result<Option<usize>, Status> {
-    match asked {
-        Some(asked) if asked > MAX_LOGPROBS => {
-            Err(Status::invalid_argument(format!("logprobs is {asked}"))
-                .with_hint(format!("give a number from 0 to {MAX_LOGPROBS}")))
-        }
-        asked => Ok(asked.map(|asked| asked as usize)),
+    asked.map(|asked| top("logprobs", asked)).transpose()
+}
+
+/// The same, by another name.
+pub(super) fn top(field: &str, asked: u32) -> Result<usize, Status> {
+    if asked <= MAX_LOGPROBS {
+        return Ok(asked as usize);
     }
+    Err(Status::invalid_argument(format!("{field} is {asked}"))
+        .with_hint(format!("give a number from 0 to {MAX_LOGPROBS}")))
 }
 
 pub(super) fn check_stops(generate: &Generate) -> Result<(), Status> {

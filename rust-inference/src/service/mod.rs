@@ -1,12 +1,16 @@
-//! Frames ↔ engine: answers `generate` and `health` for one model.
+//! Frames ↔ engine: answers `generate`, `embed`, `score` and `health` for one model.
 
+mod before;
 mod choice;
+mod embed;
 mod generate;
 mod limits;
 mod offered;
 mod output;
 mod prepare;
+mod read;
 mod report;
+mod score;
 mod stops;
 
 use std::sync::Arc;
@@ -21,7 +25,7 @@ use self::offered::Compiler;
 use crate::{model::Model, scheduler::Scheduler};
 
 /// The bodies that this service answers.
-const METHODS: [&str; 1] = ["generate"];
+const METHODS: [&str; 3] = ["generate", "embed", "score"];
 
 /// Tokens of the format that end a turn or hand it to the tools, where the tokenizer has them.
 const ENDS: [&str; 3] = ["<eos>", "<end_of_turn>", "<start_function_response>"];
@@ -42,6 +46,12 @@ What generate may say beside:
   "lenient"              true: take schemas as far as they can be guaranteed, and tell what was left out in done.warnings
   "max_tokens", "stop", "sampling" {"temperature","top_k","top_p","min_p","seed"}, "logprobs" 0 to 20
   "without"              of forced, rows, speculation, prefix: what makes it faster, switched off
+
+What else it answers:
+  {"id":5,"embed":{"input":["A text","Another"]}}
+      1 to 256 texts; embeddings.vectors[].values are of length 1, unless "normalize" is false
+  {"id":7,"score":{"prompt":"<bos>The sky is","completion":" blue","top":3}}
+      or a "chat" with "tools", and "completion_ids"; scores has each token's logprob, their sum and count
 "#;
 
 /// Serves one model.
@@ -99,15 +109,22 @@ fn ends(model: &Model) -> Vec<u32> {
 
 impl Service for Inference {
     async fn handle(self: Arc<Self>, mut request: Request, answer: Answer) {
-        let Body::Generate(generate) =
-            std::mem::replace(&mut request.body, Body::Generate(Generate::default()))
-        else {
-            return answer.fail(Status::unimplemented("this server answers generate"));
-        };
+        let body = std::mem::replace(&mut request.body, Body::Generate(Generate::default()));
         // On its own, because a check of a call that takes long would keep the library from ending the request.
         let work = tokio::spawn(async move {
-            match self.generate(generate, &request, &answer).await {
-                Ok(done) => answer.finish(Body::Done(done)),
+            let done = match body {
+                Body::Generate(asked) => {
+                    (self.generate(asked, &request, &answer).await).map(Body::Done)
+                }
+                Body::Embed(asked) => self.embed(asked, &request).await.map(Body::Embeddings),
+                Body::Score(asked) => self.score(asked, &request).await.map(Body::Scores),
+                other => Err(Status::unimplemented(format!(
+                    "this server does not answer {}",
+                    other.name()
+                ))),
+            };
+            match done {
+                Ok(body) => answer.finish(body),
                 Err(status) => answer.fail(status),
             }
         });

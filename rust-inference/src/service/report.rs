@@ -5,6 +5,7 @@ use std::time::Duration;
 use ipc::{
     Status,
     proto::{Done, TokenLogprob, TopLogprob, Usage},
+    server::Request,
 };
 
 use super::output::Output;
@@ -47,6 +48,22 @@ pub(super) fn logprob(id: u32, logprob: Logprob, tokenizer: &Tokenizer) -> Token
             })
             .collect(),
     }
+}
+
+/// What a client wrote that means nothing here.
+pub(super) fn unknown_fields(request: &Request) -> impl Iterator<Item = String> {
+    (request.unknown_fields.iter()).map(|field| format!("unknown field {field} was ignored"))
+}
+
+/// The model's thread gave no answer.
+pub(super) fn failed() -> Status {
+    Status::internal("computing the answer failed")
+        .with_hint("the server's standard error says why")
+}
+
+pub(super) fn no_number() -> Status {
+    Status::internal("the model's output is not a number")
+        .with_hint("its weights are damaged: load another checkpoint")
 }
 
 /// The answer of a generation that came to its end by itself.

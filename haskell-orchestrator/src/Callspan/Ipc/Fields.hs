@@ -18,6 +18,7 @@ module Callspan.Ipc.Fields
     word32,
     word64,
     float,
+    double,
     jsonText,
     message,
     optional,
@@ -129,7 +130,13 @@ scientific = \case
   other -> fail ("expected a number, not " <> shortly other)
 
 float :: Shape Float
-float = plain 0 parse write
+float = floating
+
+double :: Shape Double
+double = floating
+
+floating :: RealFloat a => Shape a
+floating = plain 0 parse write
   where
     parse = \case
       Aeson.String "NaN" -> pure (0 / 0)

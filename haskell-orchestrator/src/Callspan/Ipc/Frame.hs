@@ -52,6 +52,12 @@ data Body
   | BodyDescribe
   | BodyDescription Description
   | BodyGoAway GoAway
+  | BodyEmbed Embed
+  | BodyEmbeddings Embeddings
+  | BodyScore Score
+  | BodyScores Scores
+  | BodyMetrics
+  | BodyMetricsReport MetricsReport
   deriving stock (Show, Eq)
 
 -- | A body's name on the wire, and its content.
@@ -77,6 +83,12 @@ writeBody = \case
   BodyDescribe -> ("describe", object [])
   BodyDescription m -> ("description", protoToJSON m)
   BodyGoAway m -> ("go_away", protoToJSON m)
+  BodyEmbed m -> ("embed", protoToJSON m)
+  BodyEmbeddings m -> ("embeddings", protoToJSON m)
+  BodyScore m -> ("score", protoToJSON m)
+  BodyScores m -> ("scores", protoToJSON m)
+  BodyMetrics -> ("metrics", object [])
+  BodyMetricsReport m -> ("metrics_report", protoToJSON m)
 
 bodyName :: Body -> Text
 bodyName = Key.toText . fst . writeBody
@@ -102,7 +114,13 @@ bodyReaders =
     ("health_report", reading BodyHealthReport),
     ("describe", empty BodyDescribe),
     ("description", reading BodyDescription),
-    ("go_away", reading BodyGoAway)
+    ("go_away", reading BodyGoAway),
+    ("embed", reading BodyEmbed),
+    ("embeddings", reading BodyEmbeddings),
+    ("score", reading BodyScore),
+    ("scores", reading BodyScores),
+    ("metrics", empty BodyMetrics),
+    ("metrics_report", reading BodyMetricsReport)
   ]
   where
     reading :: Proto a => (a -> Body) -> Value -> Parser Body

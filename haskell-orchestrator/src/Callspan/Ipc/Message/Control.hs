@@ -7,6 +7,7 @@ module Callspan.Ipc.Message.Control
     Hello (..),
     Welcome (..),
     HealthReport (..),
+    MetricsReport (..),
     Description (..),
     Payload (..),
     GoAway (..),
@@ -165,6 +166,21 @@ instance Proto HealthReport where
         <*> field word32 "pid" healthPid
         <*> field word32 "uptime_ms" healthUptimeMs
         <*> field dictionary "details" healthDetails
+
+-- | What was counted.
+data MetricsReport = MetricsReport
+  { -- | As Prometheus reads it.
+    metricsText :: Text,
+    metricsContentType :: Text
+  }
+  deriving stock (Show, Eq)
+
+instance Proto MetricsReport where
+  schema =
+    Schema "MetricsReport" $
+      MetricsReport
+        <$> field text "text" metricsText
+        <*> field text "content_type" metricsContentType
 
 -- | The protocol and how to use it.
 data Description = Description

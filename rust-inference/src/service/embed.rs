@@ -1,0 +1,101 @@
+//! `embed`: vectors that stand for texts.
+
+use ipc::{
+    Status,
+    proto::{Embed, Embedding, Embeddings},
+    server::Request,
+};
+
+use super::{Inference, before::encode, limits, report};
+use crate::{
+    model::Model,
+    scheduler::{Found, Wanted},
+    tokenizer::Piece,
+};
+
+/// Texts of one request.
+const MAX_TEXTS: usize = 256;
+
+impl Inference {
+    pub(super) async fn embed(
+        &self,
+        asked: Embed,
+        request: &Request,
+    ) -> Result<Embeddings, Status> {
+        limits::check_model(&asked.model, &self.model.name)?;
+        let normalize = asked.normalize.unwrap_or(true);
+        let model = self.model.clone();
+        let texts = tokio::task::spawn_blocking(move || tokens(&model, &asked.input))
+            .await
+            .map_err(|error| Status::internal(format!("preparing the texts failed: {error}")))??;
+        let lengths: Vec<u32> = texts.iter().map(|text| text.len() as u32).collect();
+        let (found, stats) = self.read(texts, Wanted::Mean, request).await?;
+        let vectors = found.into_iter().zip(&lengths).map(|(found, tokens)| {
+            let Found::Mean(mut values) = found else {
+                return Err(report::failed());
+            };
+            if !values.iter().all(|value| value.is_finite()) {
+                return Err(report::no_number());
+            }
+            if normalize {
+                make_unit(&mut values);
+            }
+            Ok(Embedding {
+                values,
+                tokens: *tokens,
+            })
+        });
+        Ok(Embeddings {
+            vectors: vectors.collect::<Result<_, _>>()?,
+            dimensions: self.model.config.hidden_size as u32,
+            usage: Some(report::usage(lengths.iter().sum(), 0, &stats)),
+            model: self.model.name.clone(),
+            warnings: report::unknown_fields(request).collect(),
+        })
+    }
+}
+
+/// The tokens of each text, behind the one that begins every text in training, if the model has it.
+fn tokens(model: &Model, texts: &[String]) -> Result<Vec<Vec<u32>>, Status> {
+    if texts.is_empty() || texts.len() > MAX_TEXTS {
+        return Err(Status::invalid_argument(format!(
+            "{} texts; embed takes 1 to {MAX_TEXTS}",
+            texts.len()
+        ))
+        .with_hint(r#"for instance {"input":["one text","another"]}"#));
+    }
+    let beginning = model.tokenizer.control("<bos>");
+    let one = |(index, text): (usize, &String)| {
+        if text.is_empty() {
+            return Err(Status::invalid_argument(format!("input[{index}] is empty"))
+                .with_hint("leave it out"));
+        }
+        let mut tokens: Vec<u32> = beginning.into_iter().collect();
+        tokens.extend(encode(&model.tokenizer, &[Piece::Text(text)])?);
+        if tokens.is_empty() {
+            return Err(Status::invalid_argument(format!(
+                "the model's tokenizer has no token for input[{index}]"
+            )));
+        }
+        let (length, context) = (tokens.len(), model.config.context);
+        if length > context {
+            return Err(Status::failed_precondition(format!(
+                "input[{index}] has {length} tokens, the model's context {context}"
+            ))
+            .with_hint("cut it into parts"));
+        }
+        Ok(tokens)
+    };
+    texts.iter().enumerate().map(one).collect()
+}
+
+/// Makes the vector's length 1; what has none stays as it is.
+fn make_unit(values: &mut [f32]) {
+    let squares: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+    if squares > 0.0 {
+        let length = squares.sqrt();
+        for value in values {
+            *value = (f64::from(*value) / length) as f32;
+        }
+    }
+}
