@@ -36,7 +36,7 @@ pub(crate) struct Serve {
     /// Requests that may wait for the model; more are refused
     #[arg(long, value_name = "N", default_value_t = 64, env = "CALLSPAN_QUEUE", value_parser = at_least_one)]
     pub(crate) queue: usize,
-    /// Threads that compute [default: the processor's]
+    /// Threads that compute [default: the physical cores that it may use]
     #[arg(long, value_name = "N", env = "CALLSPAN_THREADS", value_parser = threads)]
     pub(crate) threads: Option<usize>,
     /// What the weights are kept as in memory: bf16 is as exact as most checkpoints are, f32 also computes attention exactly

@@ -9,6 +9,7 @@
 
 mod attention;
 mod buffer;
+mod cores;
 mod dot;
 mod matrix;
 mod ops;
@@ -16,6 +17,7 @@ mod threads;
 
 pub use attention::{AttentionJob, AttentionShape, KvPart, attention};
 pub use buffer::Buffer;
+pub use cores::physical_cores;
 pub use matrix::{Matrix, Values, Weights};
 pub use ops::{add_assign, gelu_tanh_times, rms_norm, rope, softmax};
 pub use threads::Threads;

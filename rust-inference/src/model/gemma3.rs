@@ -1,6 +1,6 @@
 //! The forward pass of `Gemma3ForCausalLM`, as transformers computes it.
 
-use std::{sync::Arc, thread::available_parallelism};
+use std::sync::Arc;
 
 use half::bf16;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     kernels::{
         AttentionJob, AttentionShape, Matrix, Threads, Values, Weights, add_assign, attention,
-        gelu_tanh_times, rms_norm, rope,
+        gelu_tanh_times, physical_cores, rms_norm, rope,
     },
     tokenizer::Tokenizer,
 };
@@ -48,7 +48,7 @@ impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             weights: Weights::default(),
-            threads: available_parallelism().map_or(1, usize::from),
+            threads: physical_cores(),
         }
     }
 }
