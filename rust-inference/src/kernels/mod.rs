@@ -11,15 +11,18 @@ mod attention;
 mod buffer;
 mod cores;
 mod dot;
+mod functions;
+mod lanes;
 mod matrix;
 mod ops;
 mod threads;
+mod tile;
 
 pub use attention::{AttentionJob, AttentionShape, KvPart, attention};
 pub use buffer::Buffer;
 pub use cores::physical_cores;
 pub use matrix::{Matrix, Values, Weights};
-pub use ops::{add_assign, gelu_tanh_times, rms_norm, rope, softmax};
+pub use ops::{Columns, Rotations, add_rms_norm, gelu_tanh_times, norm_and_rotate, rms_norm};
 pub use threads::Threads;
 
 use dot::Level;

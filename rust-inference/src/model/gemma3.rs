@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     kernels::{
-        AttentionJob, AttentionShape, Matrix, Threads, Values, Weights, add_assign, attention,
-        gelu_tanh_times, physical_cores, rms_norm, rope,
+        AttentionJob, AttentionShape, Columns, Matrix, Rotations, Threads, Values, Weights,
+        add_rms_norm, attention, gelu_tanh_times, norm_and_rotate, physical_cores, rms_norm,
     },
     tokenizer::Tokenizer,
 };
@@ -145,16 +145,24 @@ impl Model {
             let row = self.embedding.row(*token as usize);
             x.extend(row.iter().map(|v| v * self.embedding_scale));
         }
+        let positions: Vec<usize> = (spans.iter())
+            .flat_map(|span| (span.cache.len()..).take(span.tokens.len()))
+            .collect();
+        let rotations = |frequencies| Rotations::new(&self.threads, &positions, frequencies);
+        let full = rotations(&self.full_frequencies);
+        let sliding = rotations(&self.sliding_frequencies);
         for (index, layer) in self.layers.iter().enumerate() {
-            let mixed = self.attend(index, layer, &x, spans);
-            add_assign(&mut x, &mixed);
-            let fed = self.feed(layer, &x);
-            add_assign(&mut x, &fed);
+            let rotations = match layer.attention {
+                Attention::Full => &full,
+                Attention::Sliding => &sliding,
+            };
+            self.attend(index, layer, &mut x, spans, rotations);
+            self.feed(layer, &mut x);
         }
         for span in spans {
             span.cache.advance(span.tokens.len());
         }
-        rms_norm(&x, &self.norm, self.config.rms_norm_eps)
+        rms_norm(&self.threads, &x, &self.norm, self.config.rms_norm_eps)
     }
 
     /// The logits over the vocabulary of rows that `forward` gave.
@@ -180,59 +188,43 @@ impl Model {
         logits
     }
 
-    fn feed(&self, layer: &Layer, x: &[f32]) -> Vec<f32> {
-        let eps = self.config.rms_norm_eps;
-        let x = rms_norm(x, &layer.pre_mlp_norm, eps);
-        let gate_up = layer.gate_up.apply(&self.threads, &x);
-        let width = self.config.intermediate_size;
-        let mut gate = Vec::with_capacity(gate_up.len() / 2);
-        for row in gate_up.chunks_exact(2 * width) {
-            let (of_gate, up) = row.split_at(width);
-            let from = gate.len();
-            gate.extend_from_slice(of_gate);
-            if let Some(gate) = gate.get_mut(from..) {
-                gelu_tanh_times(gate, up);
-            }
-        }
-        let down = layer.down.apply(&self.threads, &gate);
-        rms_norm(&down, &layer.post_mlp_norm, eps)
+    fn feed(&self, layer: &Layer, x: &mut [f32]) {
+        let (threads, eps) = (&self.threads, self.config.rms_norm_eps);
+        let normed = rms_norm(threads, x, &layer.pre_mlp_norm, eps);
+        let gate_up = layer.gate_up.apply(threads, &normed);
+        let gated = gelu_tanh_times(threads, &gate_up, self.config.intermediate_size);
+        let down = layer.down.apply(threads, &gated);
+        add_rms_norm(threads, x, &down, &layer.post_mlp_norm, eps);
     }
 
-    fn attend(&self, index: usize, layer: &Layer, x: &[f32], spans: &mut [Span<'_>]) -> Vec<f32> {
-        let c = &self.config;
-        let x = rms_norm(x, &layer.input_norm, c.rms_norm_eps);
-        let stacked = layer.query_key_value.apply(&self.threads, &x);
+    fn attend(
+        &self,
+        index: usize,
+        layer: &Layer,
+        x: &mut [f32],
+        spans: &mut [Span<'_>],
+        rotations: &Rotations,
+    ) {
+        let (c, threads) = (&self.config, &self.threads);
+        let eps = c.rms_norm_eps;
+        let normed = rms_norm(threads, x, &layer.input_norm, eps);
+        let stacked = layer.query_key_value.apply(threads, &normed);
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
-        let tokens = stacked.len() / (q + 2 * kv);
-        let mut queries = Vec::with_capacity(tokens * q);
-        let mut keys = Vec::with_capacity(tokens * kv);
-        let mut values = Vec::with_capacity(tokens * kv);
-        for row in stacked.chunks_exact(q + 2 * kv) {
-            let (query, rest) = row.split_at(q);
-            let (key, value) = rest.split_at(kv);
-            queries.extend_from_slice(query);
-            keys.extend_from_slice(key);
-            values.extend_from_slice(value);
-        }
-        let mut queries = rms_norm(&queries, &layer.query_norm, c.rms_norm_eps);
-        let mut keys = rms_norm(&keys, &layer.key_norm, c.rms_norm_eps);
-        let (frequencies, window) = match layer.attention {
-            Attention::Full => (&self.full_frequencies, None),
-            Attention::Sliding => (&self.sliding_frequencies, Some(c.sliding_window)),
+        let columns = |start| Columns {
+            numbers: &stacked,
+            width: q + 2 * kv,
+            start,
         };
-        let positions = || {
-            spans.iter().flat_map(|span| {
-                let start = span.cache.len();
-                start..start + span.tokens.len()
-            })
+        let queries = norm_and_rotate(threads, columns(0), q, &layer.query_norm, eps, rotations);
+        let keys = norm_and_rotate(threads, columns(q), kv, &layer.key_norm, eps, rotations);
+        let values: Vec<f32> = (stacked.chunks_exact(q + 2 * kv))
+            .flat_map(|row| row.get(q + kv..).unwrap_or_default())
+            .copied()
+            .collect();
+        let window = match layer.attention {
+            Attention::Full => None,
+            Attention::Sliding => Some(c.sliding_window),
         };
-        for (width, rows) in [(q, &mut queries), (kv, &mut keys)] {
-            for (row, position) in rows.chunks_exact_mut(width).zip(positions()) {
-                for head in row.chunks_exact_mut(c.head_dim) {
-                    rope(head, position, frequencies);
-                }
-            }
-        }
         let mut mixed = vec![0.0; queries.len()];
         let mut jobs = Vec::with_capacity(spans.len());
         let (mut queries, mut out) = (queries.as_slice(), mixed.as_mut_slice());
@@ -263,9 +255,9 @@ impl Model {
             softcap: c.attention_softcap,
             window,
         };
-        attention(&self.threads, &shape, &mut jobs);
-        let output = layer.output.apply(&self.threads, &mixed);
-        rms_norm(&output, &layer.post_attention_norm, c.rms_norm_eps)
+        attention(threads, &shape, &mut jobs);
+        let output = layer.output.apply(threads, &mixed);
+        add_rms_norm(threads, x, &output, &layer.post_attention_norm, eps);
     }
 }
 
