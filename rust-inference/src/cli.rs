@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rust_inference::{constrain::ArgumentOrder, kernels::Weights};
+use rust_inference::{constrain::ArgumentOrder, kernels::Weights, scrape::Address};
 
 /// Serves a Gemma 3 model for function calling over a Unix domain socket.
 #[derive(Debug, Parser)]
@@ -54,6 +54,12 @@ pub(crate) struct Serve {
     /// compute its end; 0 keeps nothing
     #[arg(long, value_name = "N", default_value_t = 256, env = "CALLSPAN_PREFIX_CACHE_MIB", value_parser = mib)]
     pub(crate) prefix_cache_mib: usize,
+    /// Answer GET /metrics for Prometheus on 127.0.0.1:PORT, or on a Unix socket (a path with a / in it)
+    #[arg(long, value_name = "ADDR", env = "CALLSPAN_METRICS")]
+    pub(crate) metrics: Option<Address>,
+    /// Let --metrics listen where other machines can reach it
+    #[arg(long)]
+    pub(crate) metrics_public: bool,
 }
 
 #[derive(Debug, Subcommand)]

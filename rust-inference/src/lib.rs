@@ -8,5 +8,6 @@ pub mod kernels;
 pub mod model;
 pub mod sampling;
 pub mod scheduler;
+pub mod scrape;
 pub mod service;
 pub mod tokenizer;

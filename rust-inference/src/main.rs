@@ -12,6 +12,7 @@ use ipc::{
 use rust_inference::{
     embedded,
     model::{LoadOptions, Model, ModelFiles},
+    scrape::{Address, Endpoint},
     service::Inference,
 };
 
@@ -68,6 +69,11 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         let listener = Listener::bind(&socket).map_err(|error| {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;
+        let service = Arc::new(service);
+        let metrics = match &args.metrics {
+            Some(address) => Some(scraped(address, args.metrics_public, &service).await?),
+            None => None,
+        };
         let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
         // Whoever started it may not be listening to what it says any more.
         let _ = writeln!(
@@ -75,11 +81,35 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
             "rust-inference: serving {name} on {0}; try: cargo run -p ipc -- health {0}",
             socket.display()
         );
-        ipc::server::serve(listener, Inference::info(), Arc::new(service), shutdown)
+        if let Some(place) = metrics {
+            let _ = writeln!(std::io::stderr(), "rust-inference: metrics at {place}");
+        }
+        ipc::server::serve(listener, Inference::info(), service, shutdown)
             .await
             .map_err(|error| Failure::new(error, ""))
     });
     // Everybody was answered. What is still being computed is for nobody.
     runtime.shutdown_background();
     served
+}
+
+/// Lets scrapers in; says where.
+async fn scraped(
+    address: &Address,
+    public: bool,
+    service: &Arc<Inference>,
+) -> Result<String, Failure> {
+    if address.is_public() && !public {
+        return Err(Failure::usage(
+            "other machines could reach that address for --metrics",
+            "listen on 127.0.0.1, or say --metrics-public if that is meant",
+        ));
+    }
+    let endpoint = Endpoint::bind(address)
+        .await
+        .map_err(|error| Failure::new(error, "choose another address for --metrics"))?;
+    let place = endpoint.to_string();
+    let service = service.clone();
+    tokio::spawn(endpoint.serve(move || service.metrics()));
+    Ok(place)
 }

@@ -1,5 +1,7 @@
 //! `generate`: from a request to its tokens, and from the model's tokens to its answer.
 
+use std::time::Instant;
+
 use ipc::{
     Status,
     proto::{Delta, Done, Generate},
@@ -17,6 +19,7 @@ impl Inference {
         request: &Request,
         answer: &Answer,
     ) -> Result<Done, Status> {
+        let since = Instant::now();
         limits::check_model(&asked.model, &self.model.name)?;
         limits::check_stops(&asked)?;
         let sampling = limits::sampling(asked.sampling.as_ref())?;
@@ -77,6 +80,9 @@ impl Inference {
             };
             match event {
                 Some(Event::Token { id, logprob }) => {
+                    if completion_tokens == 0 {
+                        self.metrics.first_token(since.elapsed());
+                    }
                     completion_tokens += 1;
                     if !output.ended() {
                         let tokenizer = &self.model.tokenizer;
@@ -98,6 +104,7 @@ impl Inference {
         if request.cancelled.is_cancelled() {
             return Err(request.stop_status());
         }
+        self.metrics.wrote(prompt_tokens, &stats);
         let done = Done {
             model: self.model.name.clone(),
             warnings: prepared.warnings,

@@ -1,10 +1,11 @@
-//! Frames ↔ engine: answers `generate`, `embed`, `score` and `health` for one model.
+//! Frames ↔ engine: answers `generate`, `embed`, `score`, `metrics` and `health` for one model.
 
 mod before;
 mod choice;
 mod embed;
 mod generate;
 mod limits;
+mod metrics;
 mod offered;
 mod output;
 mod prepare;
@@ -13,19 +14,20 @@ mod report;
 mod score;
 mod stops;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use ipc::{
     Status,
-    proto::{Generate, HealthReport, frame::Body},
+    proto::{Generate, HealthReport, MetricsReport, frame::Body},
     server::{Answer, Request, ServerInfo, Service},
 };
 
-use self::offered::Compiler;
+pub use self::metrics::CONTENT_TYPE as METRICS_TYPE;
+use self::{metrics::Metrics, offered::Compiler};
 use crate::{model::Model, scheduler::Scheduler};
 
 /// The bodies that this service answers.
-const METHODS: [&str; 3] = ["generate", "embed", "score"];
+const METHODS: [&str; 4] = ["generate", "embed", "score", "metrics"];
 
 /// Tokens of the format that end a turn or hand it to the tools, where the tokenizer has them.
 const ENDS: [&str; 3] = ["<eos>", "<end_of_turn>", "<start_function_response>"];
@@ -52,6 +54,8 @@ What else it answers:
       1 to 256 texts; embeddings.vectors[].values are of length 1, unless "normalize" is false
   {"id":7,"score":{"prompt":"<bos>The sky is","completion":" blue","top":3}}
       or a "chat" with "tools", and "completion_ids"; scores has each token's logprob, their sum and count
+  {"id":9,"metrics":{}}
+      what was counted, as Prometheus reads it; --metrics ADDR gives it over HTTP
 "#;
 
 /// Serves one model.
@@ -62,6 +66,7 @@ pub struct Inference {
     /// Tokens that end an answer.
     ends: Vec<u32>,
     scheduler: Scheduler,
+    metrics: Metrics,
     queue: usize,
     threads: usize,
     max_tokens: usize,
@@ -81,6 +86,7 @@ impl Inference {
         let ends = ends(&model);
         Ok(Self {
             compiler: Arc::new(Compiler::new(&model, &ends)),
+            metrics: Metrics::new(&model.name),
             model,
             ends,
             scheduler,
@@ -88,6 +94,11 @@ impl Inference {
             threads,
             max_tokens,
         })
+    }
+
+    /// What was counted, as Prometheus reads it.
+    pub fn metrics(&self) -> String {
+        self.metrics.text(&self.scheduler)
     }
 
     /// What the server says of itself.
@@ -110,8 +121,15 @@ fn ends(model: &Model) -> Vec<u32> {
 impl Service for Inference {
     async fn handle(self: Arc<Self>, mut request: Request, answer: Answer) {
         let body = std::mem::replace(&mut request.body, Body::Generate(Generate::default()));
+        if let Body::Metrics(_) = body {
+            return answer.finish(Body::MetricsReport(MetricsReport {
+                text: self.metrics(),
+                content_type: METRICS_TYPE.to_owned(),
+            }));
+        }
         // On its own, because a check of a call that takes long would keep the library from ending the request.
         let work = tokio::spawn(async move {
+            let (method, since) = (body.name(), Instant::now());
             let done = match body {
                 Body::Generate(asked) => {
                     (self.generate(asked, &request, &answer).await).map(Body::Done)
@@ -123,6 +141,7 @@ impl Service for Inference {
                     other.name()
                 ))),
             };
+            self.metrics.ended(method, &done, since.elapsed());
             match done {
                 Ok(body) => answer.finish(body),
                 Err(status) => answer.fail(status),

@@ -15,6 +15,7 @@ impl Inference {
         wanted: Wanted,
         request: &Request,
     ) -> Result<(Vec<Found>, Stats), Status> {
+        let tokens: usize = texts.iter().map(Vec::len).sum();
         let (answer, found) = oneshot::channel();
         let reading = Reading {
             texts,
@@ -25,7 +26,11 @@ impl Inference {
         let _place = (self.scheduler.read(reading)).map_err(|full| self.full(&full))?;
         tokio::select! {
             () = request.cancelled.cancelled() => Err(request.stop_status()),
-            found = found => found.map_err(|_| report::failed()),
+            found = found => {
+                let (found, stats) = found.map_err(|_| report::failed())?;
+                self.metrics.read(tokens as u32, &stats);
+                Ok((found, stats))
+            }
         }
     }
 
