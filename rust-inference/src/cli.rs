@@ -39,11 +39,12 @@ pub(crate) struct Serve {
     /// Threads that compute [default: the physical cores that it may use]
     #[arg(long, value_name = "N", env = "CALLSPAN_THREADS", value_parser = threads)]
     pub(crate) threads: Option<usize>,
-    /// What the weights are kept as in memory: bf16 is as exact as most checkpoints are, f32 also computes attention exactly
+    /// What the weights are kept as in memory: q4 is the smallest and q8 nearly as good as all, bf16 is as exact as most
+    /// checkpoints are, f32 also computes attention exactly
     #[arg(
         long,
         value_name = "FORMAT",
-        default_value = "bf16",
+        default_value = "q8",
         env = "CALLSPAN_WEIGHTS"
     )]
     pub(crate) weights: WeightsFormat,
@@ -147,13 +148,17 @@ pub(crate) enum Order {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum WeightsFormat {
-    F32,
+    Q4,
+    Q8,
     Bf16,
+    F32,
 }
 
 impl From<WeightsFormat> for Weights {
     fn from(format: WeightsFormat) -> Self {
         match format {
+            WeightsFormat::Q4 => Self::Q4,
+            WeightsFormat::Q8 => Self::Q8,
             WeightsFormat::F32 => Self::F32,
             WeightsFormat::Bf16 => Self::Bf16,
         }

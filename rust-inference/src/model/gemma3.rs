@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     kernels::{
-        AttentionJob, AttentionShape, Columns, Matrix, Rotations, Threads, Values, Weights,
+        AttentionJob, AttentionShape, Columns, Layout, Matrix, Rotations, Threads, Values, Weights,
         add_rms_norm, attention, gelu_tanh_times, norm_and_rotate, physical_cores, rms_norm,
     },
     tokenizer::Tokenizer,
@@ -77,9 +77,10 @@ impl Model {
             let scale = (cols as f32).sqrt();
             let scale = match values {
                 Values::Bf16(_) => bf16::from_f32(scale).to_f32(),
-                Values::F32(_) => scale,
+                _ => scale,
             };
-            Ok((pack(name, rows, cols, values, weights)?, scale))
+            let matrix = pack(&threads, name, (rows, cols), &values, weights, Layout::Head)?;
+            Ok((matrix, scale))
         };
         let (embedding, embedding_scale) = table("model.embed_tokens.weight")?;
         let head = if !config.tied || tensors.contains("lm_head.weight") {
@@ -88,11 +89,11 @@ impl Model {
             None
         };
         let layers = (0..config.layers.len())
-            .map(|index| Layer::load(&tensors, index, &config, weights))
+            .map(|index| Layer::load(&threads, &tensors, index, &config, weights))
             .collect::<Result<_, _>>()?;
         let precision = match weights {
             Weights::F32 => KvPrecision::F32,
-            Weights::Bf16 => KvPrecision::F16,
+            Weights::Bf16 | Weights::Q8 | Weights::Q4 => KvPrecision::F16,
         };
         Ok(Self {
             name: files.name.clone(),

@@ -1,7 +1,7 @@
 //! The weights of one layer. Matrices that are multiplied with the same activations are stacked into one.
 
 use super::{Attention, Config, LoadError, weights::Tensors};
-use crate::kernels::{Matrix, Values, Weights};
+use crate::kernels::{Layout, Matrix, Threads, Values, Weights};
 
 #[derive(Debug)]
 pub(super) struct Layer {
@@ -22,6 +22,7 @@ pub(super) struct Layer {
 
 impl Layer {
     pub(super) fn load(
+        threads: &Threads,
         tensors: &Tensors<'_>,
         index: usize,
         c: &Config,
@@ -41,7 +42,14 @@ impl Layer {
                 });
             }
             let values = all.unwrap_or(Values::F32(Vec::new()));
-            pack(&name("stacked"), rows, cols, values, weights)
+            pack(
+                threads,
+                &name("stacked"),
+                (rows, cols),
+                &values,
+                weights,
+                Layout::Body,
+            )
         };
         let (queries, keys) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let (hidden, intermediate) = (c.hidden_size, c.intermediate_size);
@@ -97,16 +105,19 @@ impl Layer {
 
 /// A matrix of values that were checked to be as many.
 pub(super) fn pack(
+    threads: &Threads,
     name: &str,
-    rows: usize,
-    cols: usize,
-    values: Values,
+    (rows, cols): (usize, usize),
+    values: &Values,
     weights: Weights,
+    layout: Layout,
 ) -> Result<Matrix, LoadError> {
     let found = values.len();
-    Matrix::pack(rows, cols, values, weights).ok_or_else(|| LoadError::WrongShape {
-        name: name.into(),
-        found: vec![found],
-        expected: vec![rows, cols],
+    Matrix::pack(threads, rows, cols, values, weights, layout).ok_or_else(|| {
+        LoadError::WrongShape {
+            name: name.into(),
+            found: vec![found],
+            expected: vec![rows, cols],
+        }
     })
 }

@@ -24,7 +24,7 @@ impl<'a> Tensors<'a> {
         self.0.iter().any(|file| file.tensor(name).is_ok())
     }
 
-    /// The values of a tensor of this shape; bf16 stays bf16, f16 is widened.
+    /// The values of a tensor of this shape; as it is stored.
     pub(super) fn values(&self, name: &str, expected: &[usize]) -> Result<Values, LoadError> {
         let tensor = self
             .0
@@ -42,15 +42,7 @@ impl<'a> Tensors<'a> {
             });
         }
         let values = decode(name, &tensor)?;
-        let bad = match &values {
-            Values::F32(v) => v.iter().copied().enumerate().find(|(_, x)| !x.is_finite()),
-            Values::Bf16(v) => v
-                .iter()
-                .map(|x| x.to_f32())
-                .enumerate()
-                .find(|(_, x)| !x.is_finite()),
-        };
-        match bad {
+        match values.first_not_finite() {
             Some((index, value)) => Err(LoadError::NotFinite {
                 name: name.into(),
                 value,
@@ -74,11 +66,8 @@ fn decode(name: &str, tensor: &TensorView<'_>) -> Result<Values, LoadError> {
         Dtype::BF16 => Ok(Values::Bf16(
             pairs.iter().map(|b| bf16::from_le_bytes(*b)).collect(),
         )),
-        Dtype::F16 => Ok(Values::F32(
-            pairs
-                .iter()
-                .map(|b| f16::from_le_bytes(*b).to_f32())
-                .collect(),
+        Dtype::F16 => Ok(Values::F16(
+            pairs.iter().map(|b| f16::from_le_bytes(*b)).collect(),
         )),
         Dtype::F32 => Ok(Values::F32(
             quads.iter().map(|b| f32::from_le_bytes(*b)).collect(),

@@ -1,0 +1,184 @@
+//! Which instructions the integer products use: the best that the processor has, or what somebody asked for.
+
+use std::sync::OnceLock;
+
+#[cfg(target_arch = "x86_64")]
+use super::lanes_x86::{Avx2, Avx512Vnni, AvxVnni};
+use super::{
+    activations,
+    lanes::{Lanes, Plain},
+    rows::{self, RowsJob},
+    tile::{self, Bits, Job},
+};
+
+static CHOSEN: OnceLock<Kernel> = OnceLock::new();
+
+/// A kernel that this processor can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// Plain loops, as the compiler makes them for every processor of the target.
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+}
+
+impl Kernel {
+    /// The kernels of this processor, the best last.
+    pub fn available() -> Vec<Self> {
+        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
+        let mut kernels = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
+            kernels.push(Self::Avx2);
+            if is_x86_feature_detected!("avxvnni") {
+                kernels.push(Self::AvxVnni);
+            }
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vnni")
+            {
+                kernels.push(Self::Avx512Vnni);
+            }
+        }
+        kernels
+    }
+
+    /// The kernel that products run on, decided once.
+    pub fn chosen() -> Self {
+        *CHOSEN.get_or_init(|| Self::available().last().copied().unwrap_or(Self::Portable))
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => "avxvnni",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => "avx512vnni",
+        }
+    }
+
+    /// See [`Lanes::WIDE`].
+    pub(in crate::kernels) fn wide(self) -> bool {
+        match self {
+            Self::Portable => Plain::WIDE,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Avx2::WIDE,
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => AvxVnni::WIDE,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => Avx512Vnni::WIDE,
+        }
+    }
+
+    /// # Safety
+    /// `job.x` was made for this kernel and has as many columns as the tiles; `job.out` is for this call alone, with room for
+    /// `job.rows` results a token.
+    pub(in crate::kernels) unsafe fn multiply(self, job: &Job<'_>) {
+        // SAFETY: as for this function; a kernel is only made where the processor has its instructions.
+        unsafe {
+            match self {
+                Self::Portable => tile::multiply::<Plain>(job),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => multiply_avx2(job),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => multiply_avxvnni(job),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => multiply_avx512vnni(job),
+            }
+        }
+    }
+
+    /// # Safety
+    /// `job.x` was made for this kernel; `job.out` is for this call alone, with room for as many results a token as there are rows.
+    pub(in crate::kernels) unsafe fn multiply_rows(self, job: &RowsJob<'_>) {
+        // SAFETY: as for this function; a kernel is only made where the processor has its instructions.
+        unsafe {
+            match self {
+                Self::Portable => rows::multiply::<Plain>(job),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => rows_avx2(job),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => rows_avxvnni(job),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => rows_avx512vnni(job),
+            }
+        }
+    }
+
+    pub(in crate::kernels) fn quantise(self, x: &[f32], line: &mut [u32], wide: bool, bits: Bits) {
+        match self {
+            Self::Portable => activations::quantise(x, line, wide, bits),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a kernel is only made where the processor has its instructions.
+            Self::Avx2 | Self::AvxVnni => unsafe { quantise_avx2(x, line, wide, bits) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a kernel is only made where the processor has its instructions.
+            Self::Avx512Vnni => unsafe { quantise_avx512(x, line, wide, bits) },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn multiply_avx2(job: &Job<'_>) {
+    // SAFETY: as for `Kernel::multiply`.
+    unsafe { tile::multiply::<Avx2>(job) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+unsafe fn multiply_avxvnni(job: &Job<'_>) {
+    // SAFETY: as for `Kernel::multiply`.
+    unsafe { tile::multiply::<AvxVnni>(job) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn multiply_avx512vnni(job: &Job<'_>) {
+    // SAFETY: as for `Kernel::multiply`.
+    unsafe { tile::multiply::<Avx512Vnni>(job) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn quantise_avx2(x: &[f32], line: &mut [u32], wide: bool, bits: Bits) {
+    activations::quantise(x, line, wide, bits);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
+fn quantise_avx512(x: &[f32], line: &mut [u32], wide: bool, bits: Bits) {
+    activations::quantise(x, line, wide, bits);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn rows_avx2(job: &RowsJob<'_>) {
+    // SAFETY: as for `Kernel::multiply_rows`.
+    unsafe { rows::multiply::<Avx2>(job) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+unsafe fn rows_avxvnni(job: &RowsJob<'_>) {
+    // SAFETY: as for `Kernel::multiply_rows`.
+    unsafe { rows::multiply::<AvxVnni>(job) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn rows_avx512vnni(job: &RowsJob<'_>) {
+    // SAFETY: as for `Kernel::multiply_rows`.
+    unsafe { rows::multiply::<Avx512Vnni>(job) }
+}
