@@ -14,10 +14,11 @@
 mod attention;
 mod buffer;
 mod cores;
-mod dot;
+mod float_matrix;
 mod format;
 mod functions;
 mod lanes;
+mod level;
 mod matrix;
 mod ops;
 mod packed;
@@ -38,4 +39,4 @@ pub use packed::Kernel;
 pub use threads::Threads;
 pub use values::{Values, Weights};
 
-use dot::Level;
+use level::Level;

@@ -6,16 +6,12 @@
 use half::bf16;
 
 use super::{
-    Format, Kernel, Level, Matrix, Threads,
+    Format, Kernel, Matrix, Threads, float_matrix,
     packed::{self, Activations, Bits, Job, ROWS, Rows, RowsJob},
 };
 
 /// Below this many multiplications the work is done by the calling thread: waking others would cost more.
-const PARALLEL_FROM: usize = 1 << 20;
-/// The same for packed matrices, whose multiplications are faster.
-const PACKED_PARALLEL_FROM: usize = 1 << 18;
-/// Rows that one thread takes at a time.
-const ROWS_A_TASK: usize = 64;
+const PARALLEL_FROM: usize = 1 << 18;
 /// Pieces of work for each thread, so that one that is held up leaves little to wait for.
 const TASKS_A_THREAD: usize = 8;
 
@@ -58,9 +54,11 @@ impl Matrix {
                 };
                 all.chunks_exact(self.rows()).flat_map(of_token).collect()
             }
-            (Format::F32 | Format::Bf16, None) => self.plain_products(threads, count, |i| i, x),
-            (Format::F32 | Format::Bf16, Some(rows)) => {
-                self.plain_products(threads, count, |i| rows[i] as usize, x)
+            (Format::F32, _) => {
+                float_matrix::products(threads, self.plain::<f32>(), self.cols(), chosen, x)
+            }
+            (Format::Bf16, _) => {
+                float_matrix::products(threads, self.plain::<bf16>(), self.cols(), chosen, x)
             }
         }
     }
@@ -119,7 +117,7 @@ impl Matrix {
         n: usize,
         task: &(dyn Fn(usize, usize) + Sync),
     ) {
-        let tasks = if rows * self.cols() * n < PACKED_PARALLEL_FROM {
+        let tasks = if rows * self.cols() * n < PARALLEL_FROM {
             1
         } else {
             threads.count() * TASKS_A_THREAD
@@ -131,56 +129,6 @@ impl Matrix {
         threads.run(rows.div_ceil(size), &|i| {
             task(i * size, size.min(rows - i * size));
         });
-    }
-
-    /// The products of `count` rows, of which the i-th is `row(i)`, with `x`.
-    fn plain_products(
-        &self,
-        threads: &Threads,
-        count: usize,
-        row: impl Fn(usize) -> usize + Sync,
-        x: &[f32],
-    ) -> Vec<f32> {
-        let n = x.len() / self.cols();
-        let level = Level::best();
-        // Made row by row (each weight row is read once for all n tokens), then turned round.
-        let mut by_row = vec![0.0f32; count * n];
-        let work = |task: usize, out: &mut [f32]| {
-            for (i, out) in out.chunks_exact_mut(n).enumerate() {
-                self.row_times(level, row(task * ROWS_A_TASK + i), x, out);
-            }
-        };
-        if count * self.cols() * n < PARALLEL_FROM {
-            by_row
-                .chunks_mut(ROWS_A_TASK * n)
-                .enumerate()
-                .for_each(|(task, out)| work(task, out));
-        } else {
-            threads.chunks(&mut by_row, ROWS_A_TASK * n, &work);
-        }
-        if n == 1 {
-            by_row
-        } else {
-            transpose(&by_row, count, n)
-        }
-    }
-
-    fn row_times(&self, level: Level, row: usize, x: &[f32], out: &mut [f32]) {
-        let range = row * self.cols()..(row + 1) * self.cols();
-        let tokens = x.chunks_exact(self.cols()).zip(out);
-        if self.format() == Format::F32 {
-            let w = &self.plain::<f32>()[range];
-            tokens.for_each(|(x, out)| *out = level.dot(x, w));
-            return;
-        }
-        let w = &self.plain::<bf16>()[range];
-        if x.len() > 4 * self.cols() {
-            // For many tokens the row is widened once.
-            let wide: Vec<f32> = w.iter().map(|v| v.to_f32()).collect();
-            tokens.for_each(|(x, out)| *out = level.dot(x, &wide));
-        } else {
-            tokens.for_each(|(x, out)| *out = level.dot_bf16(x, w));
-        }
     }
 }
 
@@ -195,14 +143,4 @@ impl Out {
     fn at(&self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
     }
-}
-
-fn transpose(values: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-    let mut out = vec![0.0; values.len()];
-    for (row, line) in values.chunks_exact(cols).enumerate() {
-        for (col, &value) in line.iter().enumerate() {
-            out[col * rows + row] = value;
-        }
-    }
-    out
 }

@@ -40,11 +40,17 @@ pub(super) trait Lanes<const N: usize>: Copy {
 pub(super) trait Element: Copy + Sync {
     const ZERO: Self;
 
+    fn widened(self) -> f32;
     fn load<const N: usize, L: Lanes<N>>(lanes: L, from: &[Self; N]) -> L::V;
 }
 
 impl Element for f32 {
     const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn widened(self) -> f32 {
+        self
+    }
 
     #[inline(always)]
     fn load<const N: usize, L: Lanes<N>>(lanes: L, from: &[Self; N]) -> L::V {
@@ -56,6 +62,11 @@ impl Element for f16 {
     const ZERO: Self = f16::ZERO;
 
     #[inline(always)]
+    fn widened(self) -> f32 {
+        self.to_f32()
+    }
+
+    #[inline(always)]
     fn load<const N: usize, L: Lanes<N>>(lanes: L, from: &[Self; N]) -> L::V {
         lanes.load_f16(from)
     }
@@ -63,6 +74,11 @@ impl Element for f16 {
 
 impl Element for bf16 {
     const ZERO: Self = bf16::ZERO;
+
+    #[inline(always)]
+    fn widened(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
 
     #[inline(always)]
     fn load<const N: usize, L: Lanes<N>>(lanes: L, from: &[Self; N]) -> L::V {
