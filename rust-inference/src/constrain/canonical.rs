@@ -2,7 +2,7 @@
 //! control tokens.
 
 use super::vocabulary::Vocabulary;
-use crate::tokenizer::Piece;
+use crate::tokenizer::{Piece, Tokens};
 
 /// Tokens that are looked back upon: what lies farther back has no influence on how a text is cut.
 const LOOK_BACK: usize = 64;
@@ -67,7 +67,7 @@ impl Segment {
         }
         let text = [self.bytes.as_slice(), run].concat();
         // The first byte that what follows may be joined to.
-        let first = text.len().saturating_sub(vocabulary.longest);
+        let first = text.len().saturating_sub(vocabulary.tokenizer.longest());
         let open = (first..text.len())
             .find(|at| text.get(*at..).is_some_and(&mut continues))
             .unwrap_or(text.len());
@@ -101,7 +101,7 @@ fn cut_anyway(vocabulary: &Vocabulary, run: &[u8]) -> Option<Vec<u32>> {
         .count();
     let (within, rest) = run.split_at(within);
     let mut ids: Vec<u32> = (within.iter())
-        .map(|byte| vocabulary.all.token(*byte))
+        .map(|byte| vocabulary.tree(Tokens::All).token(*byte))
         .collect::<Option<_>>()?;
     ids.extend(cut(vocabulary, rest)?);
     Some(ids)

@@ -13,6 +13,7 @@ use super::{
     text_tokens::{TextTokens, candidates},
     vocabulary::Vocabulary,
 };
+use crate::tokenizer::{Tokens, Tree};
 
 /// Masks and lists that are kept.
 const MAX_KEPT: usize = 4096;
@@ -224,7 +225,7 @@ impl Work {
         others: Vec<StackId>,
     ) -> Vec<Choice> {
         let mut choices: HashMap<StateId, Vec<u32>> = HashMap::default();
-        let mut walk = |tree: &super::vocabulary::Tree, start: StateId, machine: &mut Machine| {
+        let mut walk = |tree: Tree<'_>, start: StateId, machine: &mut Machine| {
             let step = |state, byte| {
                 Some(machine.step(state, Symbol::Byte(byte))).filter(|state| *state != DEAD)
             };
@@ -234,7 +235,7 @@ impl Work {
         };
         if !others.is_empty() {
             let start = self.machine.state(others);
-            walk(&vocabulary.all, start, &mut self.machine);
+            walk(vocabulary.tree(Tokens::All), start, &mut self.machine);
         }
         let notation = self.machine.rules.notation;
         let stacks = (texts
@@ -243,12 +244,12 @@ impl Work {
         .map(|text| self.machine.push(text.frame, text.below))
         .collect::<Vec<_>>();
         if !stacks.is_empty() {
-            let tree = match notation {
-                Notation::Json => &vocabulary.quoting,
-                Notation::Call => &vocabulary.colons,
+            let tokens = match notation {
+                Notation::Json => Tokens::Quoting,
+                Notation::Call => Tokens::Colons,
             };
             let start = self.machine.state(stacks);
-            walk(tree, start, &mut self.machine);
+            walk(vocabulary.tree(tokens), start, &mut self.machine);
         }
         (choices.into_iter())
             .map(|(to, ids)| Choice {

@@ -11,6 +11,7 @@ use super::{
     next::{Candidates, Guide, Next},
     vocabulary::Vocabulary,
 };
+use crate::tokenizer::Tokens;
 
 /// Steers one generation.
 #[derive(Clone, Debug)]
@@ -164,7 +165,7 @@ pub(super) fn lock(work: &Mutex<Work>) -> MutexGuard<'_, Work> {
 /// Whether a token begins with `behind`, the end of what is written, and goes on with what may come in `state`.
 fn continues(work: &mut Work, vocabulary: &Vocabulary, behind: &[u8], state: StateId) -> bool {
     let found = std::cell::Cell::new(false);
-    vocabulary.all.walk_behind(
+    vocabulary.tree(Tokens::All).walk_behind(
         behind,
         state,
         |state, byte| {

@@ -38,7 +38,7 @@ pub(super) fn within(
         return Within::Choices(choices);
     }
     // Were every token as long as the longest: a way to the end that cannot be gone need not be written out each time.
-    let least = machine.cost(state) as usize / vocabulary.longest.max(1);
+    let least = machine.cost(state) as usize / vocabulary.tokenizer.longest().max(1);
     if least > left + 2 {
         return Within::Choices(choices);
     }

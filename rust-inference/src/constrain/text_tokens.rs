@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     language::{Language, State},
     next::Candidates,
-    vocabulary::Tree,
 };
+use crate::tokenizer::Tree;
 
 /// Tokens that lead to the same node by the same number of characters.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ const MANY: usize = 8;
 
 impl TextTokens {
     pub(super) fn new(
-        tree: &Tree,
+        tree: Tree<'_>,
         language: &Language,
         node: u32,
         json: bool,
@@ -41,7 +41,8 @@ impl TextTokens {
         tree.walk(
             (node, 0u32),
             |(node, characters), byte| {
-                if json && byte < 0x20 {
+                // Those with a quote or a backslash mean more than themselves in JSON: they are looked at one by one.
+                if json && (byte < 0x20 || matches!(byte, b'"' | b'\\')) {
                     return None;
                 }
                 let (node, starts) = language.node_step(node, byte)?;

@@ -1,7 +1,9 @@
 //! Makes the compact tokenizer of a tokenizer.json of the kind that Gemma has, or nothing: a file that asks for more
 //! than is understood here is left to the library, never read in part.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+
+use rustc_hash::FxHashMap;
 
 use serde_json::{Value, json};
 
@@ -134,7 +136,7 @@ fn found_as_it_is(token: &Added<'_>) -> bool {
     !more && !token.content.0.is_empty()
 }
 
-type Ids<'a> = HashMap<&'a str, u32>;
+type Ids<'a> = FxHashMap<&'a str, u32>;
 
 fn ids<'a>(model: &'a Bpe<'_>) -> Option<Ids<'a>> {
     let tokens = &model.vocab.0;
@@ -154,10 +156,10 @@ fn merges(
     model: &Bpe<'_>,
     ids: &Ids<'_>,
     bytes: &[u32],
-) -> Option<HashMap<(u32, u32), (u32, u32)>> {
+) -> Option<FxHashMap<(u32, u32), (u32, u32)>> {
     let is_byte: HashSet<_> = bytes.iter().collect();
     let mut joined = String::new();
-    let mut merges = HashMap::with_capacity(model.merges.len());
+    let mut merges = FxHashMap::default();
     for (rank, merge) in model.merges.iter().enumerate() {
         joined.clear();
         joined.extend([&*merge.0, &*merge.1]);
@@ -195,7 +197,7 @@ fn joints(model: &Bpe<'_>, ids: &Ids<'_>) -> Vec<u8> {
 }
 
 /// The merges of each bucket one behind the other, four numbers each; and where buckets begin.
-fn buckets(merges: HashMap<(u32, u32), (u32, u32)>) -> [Vec<u8>; 2] {
+fn buckets(merges: FxHashMap<(u32, u32), (u32, u32)>) -> [Vec<u8>; 2] {
     let count = (merges.len() / 2).next_power_of_two();
     let mut all: Vec<_> = (merges.into_iter())
         .map(|((left, right), (rank, id))| (bucket(left, right, count), [left, right, rank, id]))

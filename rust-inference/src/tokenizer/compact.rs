@@ -95,6 +95,10 @@ impl Compact {
         &self.flat
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.numbers(Part::TokenStarts).len().saturating_sub(1)
+    }
+
     pub(super) fn bytes(&self, id: u32) -> &[u8] {
         let starts = self.numbers(Part::TokenStarts);
         text(starts, self.part(Part::TokenBytes), id as usize).unwrap_or_default()

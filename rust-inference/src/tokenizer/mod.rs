@@ -10,14 +10,18 @@ pub mod flat;
 mod json;
 mod reference;
 mod stream;
+mod tree;
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::OnceLock};
 
-pub use self::stream::Utf8Stream;
 use self::{
     compact::{Compact, SPACE},
     flat::Flat,
     reference::Reference,
+};
+pub use self::{
+    stream::Utf8Stream,
+    tree::{Tokens, Tree},
 };
 use crate::model::LoadError;
 
@@ -57,6 +61,8 @@ pub struct Tokenizer {
     texts: Texts,
     controls: HashMap<String, u32>,
     control_texts: HashMap<u32, String>,
+    /// Made when they are first asked for, if no file brought them.
+    trees: OnceLock<Flat>,
 }
 
 /// What turns text without control tokens into ids, and ids into bytes.
@@ -97,12 +103,20 @@ impl Tokenizer {
         Some(Self::new(Texts::Compact(Box::new(compact)), controls))
     }
 
+    /// With the arrays that [`Tokenizer::trees`] gave.
+    #[must_use]
+    pub fn with_trees(mut self, trees: Flat) -> Self {
+        self.trees = OnceLock::from(trees);
+        self
+    }
+
     fn new(texts: Texts, controls: HashMap<String, u32>) -> Self {
         let control_texts = controls.iter().map(|(text, id)| (*id, text.clone()));
         Self {
             texts,
             control_texts: control_texts.collect(),
             controls,
+            trees: OnceLock::new(),
         }
     }
 
@@ -111,6 +125,29 @@ impl Tokenizer {
         match &self.texts {
             Texts::Compact(compact) => Some(compact.flat()),
             Texts::Library(_) => None,
+        }
+    }
+
+    /// What [`Tokenizer::tree`] gives, all of it, to be kept.
+    pub fn trees(&self) -> &Flat {
+        self.trees.get_or_init(|| tree::build(self))
+    }
+
+    /// Tokens by their bytes.
+    pub fn tree(&self, tokens: Tokens) -> Tree<'_> {
+        Tree::of(self.trees(), tokens)
+    }
+
+    /// Bytes of the longest token that is text.
+    pub fn longest(&self) -> usize {
+        tree::longest(self.trees())
+    }
+
+    /// Ids are below this.
+    pub fn size(&self) -> usize {
+        match &self.texts {
+            Texts::Compact(compact) => compact.len(),
+            Texts::Library(reference) => reference.len(),
         }
     }
 
