@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check bench bench-constraint bench-levers deny \
+.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check bench bench-constraint bench-levers bench-start deny \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -57,6 +57,9 @@ bench: setup ## every measured promise: dev against release build, the constrain
 
 bench-constraint: setup ## what the constraint costs a token, beside llguidance
 	@.venv/bin/python -B bench/constraint.py
+
+bench-start: setup ## a model's first start and later ones: time to the first answers, memory
+	@.venv/bin/python -B bench/start.py
 
 bench-levers: setup ## what forced tokens, candidate rows, speculation and the prefix cache are worth, one by one
 	@.venv/bin/python -B bench/levers.py

@@ -61,6 +61,9 @@ pub(crate) struct Serve {
     /// Let --metrics listen where other machines can reach it
     #[arg(long)]
     pub(crate) metrics_public: bool,
+    /// Do not keep packed weights on disk (beside the model, or in `$XDG_CACHE_HOME/callspan`) for a faster next start
+    #[arg(long, env = "CALLSPAN_NO_PACKED_CACHE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_packed_cache: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,7 +11,7 @@ use ipc::{
 };
 use rust_inference::{
     embedded,
-    model::{LoadOptions, Model, ModelFiles},
+    model::{LoadOptions, Model, ModelFiles, PackedCache},
     scrape::{Address, Endpoint},
     service::Inference,
 };
@@ -41,6 +41,7 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
     let options = LoadOptions {
         weights: args.weights.into(),
         threads: args.threads.unwrap_or(default.threads),
+        packed_cache: !args.no_packed_cache,
     };
     let model = match &args.model {
         Some(dir) => ModelFiles::open(dir).and_then(|files| Model::load(&files, &options)).map_err(|error| {
@@ -51,6 +52,17 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         })?,
         None => Model::load(&embedded::files(), &options).map_err(|error| Failure::new(error, "rebuild: the model built in is damaged"))?,
     };
+    // Whoever started it may not be listening to what it says any more.
+    let tell = |what: &str| drop(writeln!(std::io::stderr(), "rust-inference: {what}"));
+    for note in &model.notes {
+        tell(note);
+    }
+    if let PackedCache::Written(path) = &model.packed {
+        tell(&format!(
+            "packed weights are kept in {} for the next start",
+            path.display()
+        ));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -75,14 +87,12 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
             None => None,
         };
         let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
-        // Whoever started it may not be listening to what it says any more.
-        let _ = writeln!(
-            std::io::stderr(),
-            "rust-inference: serving {name} on {0}; try: cargo run -p ipc -- health {0}",
+        tell(&format!(
+            "serving {name} on {0}; try: cargo run -p ipc -- health {0}",
             socket.display()
-        );
+        ));
         if let Some(place) = metrics {
-            let _ = writeln!(std::io::stderr(), "rust-inference: metrics at {place}");
+            tell(&format!("metrics at {place}"));
         }
         ipc::server::serve(listener, Inference::info(), service, shutdown)
             .await

@@ -19,6 +19,7 @@ const CHECKPOINTS: [&str; 2] = ["one-kv-head", "several-kv-heads"];
 const EXACT: LoadOptions = LoadOptions {
     weights: Weights::F32,
     threads: 2,
+    packed_cache: false,
 };
 const TOLERANCE: f32 = 1e-4;
 

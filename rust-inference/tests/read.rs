@@ -33,6 +33,7 @@ fn load(checkpoint: &str) -> Model {
     let exact = LoadOptions {
         weights: Weights::F32,
         threads: 2,
+        packed_cache: false,
     };
     Model::load(&files, &exact).unwrap()
 }

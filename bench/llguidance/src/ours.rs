@@ -31,6 +31,8 @@ impl Engine for Ours {
             .iter()
             .filter_map(|end| tokenizer.control(end))
             .collect();
+        // What the vocabulary is made for is made when it is first needed: here, so that it is measured.
+        tokenizer.trees();
         let vocabulary = Arc::new(Vocabulary::new(&Arc::new(tokenizer), &ends, VOCABULARY));
         Ok(Self { vocabulary })
     }

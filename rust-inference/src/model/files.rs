@@ -8,7 +8,7 @@ use std::{
 
 use memmap2::Mmap;
 
-use super::LoadError;
+use super::{LoadError, Sources};
 
 /// The bytes of one file.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct ModelFiles {
     pub tokenizer: Bytes,
     /// One or several safetensors files, with their names.
     pub weights: Vec<(String, Bytes)>,
+    /// Where all this is on disk, if it is: what is made of it can then be kept.
+    pub sources: Option<Sources>,
 }
 
 impl ModelFiles {
@@ -57,6 +59,7 @@ impl ModelFiles {
             generation_config: Some(Bytes::Static(generation_config)),
             tokenizer: Bytes::Static(tokenizer),
             weights: vec![("model.safetensors".to_owned(), Bytes::Static(weights))],
+            sources: None,
         }
     }
 
@@ -78,6 +81,13 @@ impl ModelFiles {
         shards.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
         shards.sort();
         let name = dir.canonicalize().ok().map(|dir| file_name(&dir));
+        let mut sources = vec![path("config.json"), path("tokenizer.json")];
+        sources.extend(
+            generation_config
+                .exists()
+                .then(|| generation_config.clone()),
+        );
+        sources.extend(shards.iter().cloned());
         let files = Self {
             name: name.unwrap_or_else(|| dir.to_string_lossy().into_owned()),
             config: read(&path("config.json"))?,
@@ -85,7 +95,9 @@ impl ModelFiles {
                 .exists()
                 .then(|| read(&generation_config))
                 .transpose()?,
-            tokenizer: read(&path("tokenizer.json"))?,
+            // A later start may not need it.
+            tokenizer: map(&path("tokenizer.json"))?,
+            sources: Some(Sources::new(dir, "", sources)),
             weights: shards
                 .iter()
                 .map(|path| Ok((file_name(path), map(path)?)))

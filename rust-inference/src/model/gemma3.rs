@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use half::bf16;
-
 use super::{
-    Attention, Config, KvCache, KvPrecision, KvShape, LoadError, ModelFiles,
-    layer::{Layer, pack},
-    weights::Tensors,
+    Attention, Config, KvCache, KvPrecision, KvShape, LoadError, ModelFiles, layer::Layer,
+    packed::PackedCache, parts::Parts,
 };
 use crate::{
     kernels::{
-        AttentionJob, AttentionShape, Columns, Layout, Matrix, Rotations, Threads, Values, Weights,
-        add_rms_norm, attention, gelu_tanh_times, norm_and_rotate, physical_cores, rms_norm,
+        AttentionJob, AttentionShape, Columns, Matrix, Rotations, Threads, Weights, add_rms_norm,
+        attention, gelu_tanh_times, norm_and_rotate, physical_cores, rms_norm,
     },
     tokenizer::Tokenizer,
 };
@@ -23,6 +20,10 @@ pub struct Model {
     pub name: String,
     pub config: Config,
     pub tokenizer: Arc<Tokenizer>,
+    /// Whether it came out of a packed file.
+    pub packed: PackedCache,
+    /// What a person should be told of that.
+    pub notes: Vec<String>,
     threads: Threads,
     kv: Arc<KvShape>,
     embedding: Matrix,
@@ -42,6 +43,8 @@ pub struct LoadOptions {
     pub weights: Weights,
     /// Threads that compute, the caller's included.
     pub threads: usize,
+    /// Whether what is packed is kept on disk for the next start, and looked for there.
+    pub packed_cache: bool,
 }
 
 impl Default for LoadOptions {
@@ -49,6 +52,7 @@ impl Default for LoadOptions {
         Self {
             weights: Weights::default(),
             threads: physical_cores(),
+            packed_cache: false,
         }
     }
 }
@@ -64,49 +68,30 @@ pub struct Span<'a> {
 impl Model {
     pub fn load(files: &ModelFiles, options: &LoadOptions) -> Result<Self, LoadError> {
         let config = Config::parse(&files.config, files.generation_config.as_deref())?;
-        let tensors = Tensors::open(&files.weights)?;
         let weights = options.weights;
         let threads = Threads::new(options.threads).map_err(|source| LoadError::Threads {
             count: options.threads,
             source,
         })?;
-        let table = |name: &str| {
-            let (rows, cols) = (config.vocab_size, config.hidden_size);
-            let values = tensors.values(name, &[rows, cols])?;
-            // transformers multiplies in the type of the embedding: in bf16 the scale is rounded.
-            let scale = (cols as f32).sqrt();
-            let scale = match values {
-                Values::Bf16(_) => bf16::from_f32(scale).to_f32(),
-                _ => scale,
-            };
-            let matrix = pack(&threads, name, (rows, cols), &values, weights, Layout::Head)?;
-            Ok((matrix, scale))
-        };
-        let (embedding, embedding_scale) = table("model.embed_tokens.weight")?;
-        let head = if !config.tied || tensors.contains("lm_head.weight") {
-            Some(table("lm_head.weight")?.0)
-        } else {
-            None
-        };
-        let layers = (0..config.layers.len())
-            .map(|index| Layer::load(&threads, &tensors, index, &config, weights))
-            .collect::<Result<_, _>>()?;
+        let parts = Parts::load(files, &config, options, &threads)?;
         let precision = match weights {
             Weights::F32 => KvPrecision::F32,
             Weights::Bf16 | Weights::Q8 | Weights::Q4 => KvPrecision::F16,
         };
         Ok(Self {
             name: files.name.clone(),
-            tokenizer: Arc::new(Tokenizer::load(&files.tokenizer, config.vocab_size)?),
-            norm: tensors.vector("model.norm.weight", config.hidden_size)?,
+            tokenizer: Arc::new(parts.tokenizer),
+            packed: parts.packed,
+            notes: parts.notes,
+            norm: parts.norm,
             full_frequencies: config.rope_full.inverse_frequencies(config.head_dim),
             sliding_frequencies: config.rope_sliding.inverse_frequencies(config.head_dim),
             kv: KvShape::new(&config, precision),
             threads,
-            embedding,
-            head,
-            layers,
-            embedding_scale,
+            embedding: parts.embedding,
+            head: parts.head,
+            layers: parts.layers,
+            embedding_scale: parts.embedding_scale,
             config,
         })
     }

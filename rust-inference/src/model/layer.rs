@@ -1,7 +1,7 @@
 //! The weights of one layer. Matrices that are multiplied with the same activations are stacked into one.
 
-use super::{Attention, Config, LoadError, weights::Tensors};
-use crate::kernels::{Layout, Matrix, Threads, Values, Weights};
+use super::{Attention, Config, LoadError, source::Source};
+use crate::kernels::{Layout, Matrix};
 
 #[derive(Debug)]
 pub(super) struct Layer {
@@ -21,35 +21,14 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    pub(super) fn load(
-        threads: &Threads,
-        tensors: &Tensors<'_>,
-        index: usize,
-        c: &Config,
-        weights: Weights,
-    ) -> Result<Self, LoadError> {
+    pub(super) fn load(source: &Source<'_>, index: usize, c: &Config) -> Result<Self, LoadError> {
         let name = |part: &str| format!("model.layers.{index}.{part}.weight");
-        let vector = |part: &str, len| tensors.vector(&name(part), len);
+        let vector = |part: &str, len| source.vector(&name(part), len);
         let stacked = |parts: &[(&str, usize)], cols| {
-            let mut all: Option<Values> = None;
-            let mut rows = 0;
-            for (part, more) in parts {
-                let values = tensors.values(&name(part), &[*more, cols])?;
-                rows += more;
-                all = Some(match all {
-                    Some(all) => all.followed_by(values),
-                    None => values,
-                });
-            }
-            let values = all.unwrap_or(Values::F32(Vec::new()));
-            pack(
-                threads,
-                &name("stacked"),
-                (rows, cols),
-                &values,
-                weights,
-                Layout::Body,
-            )
+            let parts: Vec<_> = (parts.iter())
+                .map(|(part, rows)| (name(part), *rows))
+                .collect();
+            source.matrix(&parts, cols, Layout::Body)
         };
         let (queries, keys) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let (hidden, intermediate) = (c.hidden_size, c.intermediate_size);
@@ -101,23 +80,4 @@ impl Layer {
         matrices.map(|m| m.rows() * m.cols()).iter().sum::<usize>()
             + norms.map(Vec::len).iter().sum::<usize>()
     }
-}
-
-/// A matrix of values that were checked to be as many.
-pub(super) fn pack(
-    threads: &Threads,
-    name: &str,
-    (rows, cols): (usize, usize),
-    values: &Values,
-    weights: Weights,
-    layout: Layout,
-) -> Result<Matrix, LoadError> {
-    let found = values.len();
-    Matrix::pack(threads, rows, cols, values, weights, layout).ok_or_else(|| {
-        LoadError::WrongShape {
-            name: name.into(),
-            found: vec![found],
-            expected: vec![rows, cols],
-        }
-    })
 }

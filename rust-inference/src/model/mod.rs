@@ -7,6 +7,9 @@ mod files;
 mod gemma3;
 mod kv_rows;
 mod layer;
+mod packed;
+mod parts;
+mod source;
 mod weights;
 
 pub use cache::{Frozen, KvCache};
@@ -15,3 +18,4 @@ pub use error::LoadError;
 pub use files::{Bytes, ModelFiles};
 pub use gemma3::{LoadOptions, Model, Span};
 pub use kv_rows::{KvPrecision, KvShape};
+pub use packed::{PackedCache, Sources};

@@ -24,6 +24,11 @@ impl<'a> Tensors<'a> {
         self.0.iter().any(|file| file.tensor(name).is_ok())
     }
 
+    pub(super) fn in_bf16(&self, name: &str) -> bool {
+        let tensor = self.0.iter().find_map(|file| file.tensor(name).ok());
+        tensor.is_some_and(|tensor| tensor.dtype() == Dtype::BF16)
+    }
+
     /// The values of a tensor of this shape; as it is stored.
     pub(super) fn values(&self, name: &str, expected: &[usize]) -> Result<Values, LoadError> {
         let tensor = self

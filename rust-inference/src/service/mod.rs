@@ -156,6 +156,7 @@ impl Service for Inference {
         let (prefix_bytes, prefix_entries) = self.scheduler.prefixes();
         let details = [
             ("model", self.model.name.clone()),
+            ("packed_cache", self.model.packed.word().to_owned()),
             ("architecture", "Gemma3ForCausalLM".to_owned()),
             ("parameters", self.model.parameters().to_string()),
             ("vocabulary", config.vocab_size.to_string()),
