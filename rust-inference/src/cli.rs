@@ -1,9 +1,16 @@
 //! The command line.
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rust_inference::{constrain::ArgumentOrder, kernels::Weights, scrape::Address};
+
+pub(crate) use self::bench::{Bench, Part};
+
+/// What the weights are kept as unless somebody says otherwise.
+const DEFAULT_WEIGHTS: &str = "q8";
 
 /// Serves a Gemma 3 model for function calling over a Unix domain socket.
 #[derive(Debug, Parser)]
@@ -19,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   rust-inference --socket /tmp/inf.sock              serve the built-in model
   rust-inference --model ~/functiongemma-270m-it     serve a Hugging Face directory
+  rust-inference bench --threads 1,2,4               measure how fast this machine runs it
   rust-inference render --input chat.json            print the prompt of {\"messages\": […], \"tools\": […]}
   rust-inference parse --tools tools.json < text     print the calls in a model's text
   rust-inference accept --tools tools.json < text    say whether the model could have written it
@@ -44,7 +52,7 @@ pub(crate) struct Serve {
     #[arg(
         long,
         value_name = "FORMAT",
-        default_value = "q8",
+        default_value = DEFAULT_WEIGHTS,
         env = "CALLSPAN_WEIGHTS"
     )]
     pub(crate) weights: WeightsFormat,
@@ -68,6 +76,8 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Measure how fast this machine runs the model, beside how fast it could
+    Bench(Bench),
     /// Print the exact prompt of a conversation, and nothing else
     Render {
         /// A file with {"messages": […], "tools": […]} as `OpenAI` writes them; - is standard input

@@ -1,9 +1,10 @@
 //! The `rust-inference` program: reads the command line, loads the model, serves, and reports what went wrong.
 
+mod benchmark;
 mod cli;
 mod commands;
 
-use std::{io::Write as _, process::ExitCode, sync::Arc};
+use std::{io::Write as _, path::Path, process::ExitCode, sync::Arc};
 
 use ipc::{
     listen::{Listener, default_socket},
@@ -26,9 +27,23 @@ fn main() -> ExitCode {
             lenient,
             batch,
         }) => commands::schema(tools.as_deref(), lenient, batch),
+        Some(cli::Command::Bench(plan)) => benchmark::run(&plan),
         None => serve(cli.serve),
     });
     report(result)
+}
+
+/// The model of a directory, or the one that is built in.
+fn load(dir: Option<&Path>, options: &LoadOptions) -> Result<Model, Failure> {
+    match dir {
+        Some(dir) => ModelFiles::open(dir).and_then(|files| Model::load(&files, options)).map_err(|error| {
+            Failure::usage(
+                format!("cannot load the model {}: {error}", dir.display()),
+                "give --model a directory with config.json, tokenizer.json and *.safetensors of a Gemma 3 text model, or leave it out",
+            )
+        }),
+        None => Model::load(&embedded::files(), options).map_err(|error| Failure::new(error, "rebuild: the model built in is damaged")),
+    }
 }
 
 fn serve(args: cli::Serve) -> Result<(), Failure> {
@@ -43,15 +58,7 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         threads: args.threads.unwrap_or(default.threads),
         packed_cache: !args.no_packed_cache,
     };
-    let model = match &args.model {
-        Some(dir) => ModelFiles::open(dir).and_then(|files| Model::load(&files, &options)).map_err(|error| {
-            Failure::usage(
-                format!("cannot load the model {}: {error}", dir.display()),
-                "give --model a directory with config.json, tokenizer.json and *.safetensors of a Gemma 3 text model, or leave it out",
-            )
-        })?,
-        None => Model::load(&embedded::files(), &options).map_err(|error| Failure::new(error, "rebuild: the model built in is damaged"))?,
-    };
+    let model = load(args.model.as_deref(), &options)?;
     // Whoever started it may not be listening to what it says any more.
     let tell = |what: &str| drop(writeln!(std::io::stderr(), "rust-inference: {what}"));
     for note in &model.notes {

@@ -105,6 +105,12 @@ impl Model {
             + self.layers.iter().map(Layer::parameters).sum::<usize>()
     }
 
+    /// Bytes of memory that a token reads whose head is computed, and that has so many positions before it.
+    pub fn bytes_read(&self, positions: usize) -> usize {
+        let layers = self.layers.iter().map(Layer::bytes).sum::<usize>();
+        layers + self.head().bytes().len() + self.kv.bytes_read(positions)
+    }
+
     /// What its KV caches have in common.
     pub fn kv_shape(&self) -> &Arc<KvShape> {
         &self.kv

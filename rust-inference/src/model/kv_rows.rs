@@ -78,10 +78,6 @@ impl KvShape {
 
     /// The most bytes that a sequence of so many positions of its own needs, if it gets at most `chunk` at a time.
     pub fn most_bytes(&self, positions: usize, chunk: usize) -> usize {
-        let number = match self.precision {
-            KvPrecision::F32 => size_of::<f32>(),
-            KvPrecision::F16 => size_of::<f16>(),
-        };
         let bounded = most_kept(self.window).saturating_add(chunk);
         let rows = |sliding: &bool| {
             let most = if *sliding {
@@ -92,7 +88,25 @@ impl KvShape {
             most.next_multiple_of(GROWTH)
         };
         let rows: usize = self.sliding.iter().map(rows).sum();
-        rows * 2 * self.width * number
+        rows * self.row_bytes()
+    }
+
+    /// The bytes that a token reads with so many positions before it.
+    pub(super) fn bytes_read(&self, positions: usize) -> usize {
+        let rows = |sliding: &bool| match sliding {
+            true => positions.min(self.window),
+            false => positions,
+        };
+        self.sliding.iter().map(rows).sum::<usize>() * self.row_bytes()
+    }
+
+    /// Of the keys and values that a layer keeps of one position.
+    fn row_bytes(&self) -> usize {
+        let number = match self.precision {
+            KvPrecision::F32 => size_of::<f32>(),
+            KvPrecision::F16 => size_of::<f16>(),
+        };
+        2 * self.width * number
     }
 }
 

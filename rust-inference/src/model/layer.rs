@@ -61,6 +61,17 @@ impl Layer {
         })
     }
 
+    /// Of the matrices, as they are kept.
+    pub(super) fn bytes(&self) -> usize {
+        let matrices = [
+            &self.query_key_value,
+            &self.output,
+            &self.gate_up,
+            &self.down,
+        ];
+        matrices.map(|m| m.bytes().len()).iter().sum()
+    }
+
     /// Numbers.
     pub(super) fn parameters(&self) -> usize {
         let matrices = [
