@@ -1,11 +1,13 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check bench bench-constraint bench-levers bench-start deny \
+.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check soak bench bench-constraint bench-levers bench-start deny \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
 PROFILE ?= dev
+# How long `make soak` takes.
+MINUTES ?= 30
 PREFIX ?= /usr/local
 DESTDIR ?=
 
@@ -49,6 +51,9 @@ fmt: setup ## format the Rust and Python code
 
 docs-check: setup ## links, commands and test names that the documents mention exist
 	@.venv/bin/python scripts/check_docs.py
+
+soak: setup ## 32 clients that come, go, cancel and hang up, for MINUTES (30); every answer is compared with the one given alone
+	@.venv/bin/python -B bench/soak.py --minutes $(MINUTES)
 
 bench: setup ## every measured promise: dev against release build, the constraint, the levers (some minutes)
 	@.venv/bin/python -B bench/dev_vs_release.py

@@ -5,7 +5,9 @@ mod bench;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rust_inference::{constrain::ArgumentOrder, kernels::Weights, scrape::Address};
+use rust_inference::{
+    constrain::ArgumentOrder, kernels::Weights, scheduler::Capacity, scrape::Address,
+};
 
 pub(crate) use self::bench::{Bench, Part};
 
@@ -41,8 +43,15 @@ pub(crate) struct Serve {
     /// A Hugging Face directory of a Gemma 3 text checkpoint [default: the small model that is built in]
     #[arg(long, value_name = "DIR", env = "CALLSPAN_MODEL")]
     pub(crate) model: Option<PathBuf>,
+    /// Requests that are worked on at once: they share the reading of the weights
+    #[arg(long, value_name = "N", default_value_t = Capacity::default().parallel, env = "CALLSPAN_PARALLEL", value_parser = parallel)]
+    pub(crate) parallel: usize,
+    /// `MiB` of memory for the KV caches of requests at work; each reserves the most that it can come to need, and waits if
+    /// that is not free
+    #[arg(long, value_name = "N", default_value_t = Capacity::default().kv_bytes >> 20, env = "CALLSPAN_KV_CACHE_MIB", value_parser = at_least_one)]
+    pub(crate) kv_cache_mib: usize,
     /// Requests that may wait for the model; more are refused
-    #[arg(long, value_name = "N", default_value_t = 64, env = "CALLSPAN_QUEUE", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = Capacity::default().queue, env = "CALLSPAN_QUEUE", value_parser = at_least_one)]
     pub(crate) queue: usize,
     /// Threads that compute [default: the physical cores that it may use]
     #[arg(long, value_name = "N", env = "CALLSPAN_THREADS", value_parser = threads)]
@@ -61,7 +70,7 @@ pub(crate) struct Serve {
     pub(crate) max_tokens: usize,
     /// `MiB` of memory for what was computed of earlier requests, so that a prompt that begins like one of them need only
     /// compute its end; 0 keeps nothing
-    #[arg(long, value_name = "N", default_value_t = 256, env = "CALLSPAN_PREFIX_CACHE_MIB", value_parser = mib)]
+    #[arg(long, value_name = "N", default_value_t = Capacity::default().prefix_bytes >> 20, env = "CALLSPAN_PREFIX_CACHE_MIB", value_parser = mib)]
     pub(crate) prefix_cache_mib: usize,
     /// Answer GET /metrics for Prometheus on 127.0.0.1:PORT, or on a Unix socket (a path with a / in it)
     #[arg(long, value_name = "ADDR", env = "CALLSPAN_METRICS")]
@@ -194,6 +203,14 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(n) if n <= 1 << 20 => Ok(n),
         Ok(_) => Err("give at most 1048576".to_owned()),
         Err(_) => Err("give a whole number".to_owned()),
+    }
+}
+
+/// Each has a row of the head in every pass, as long as the vocabulary.
+fn parallel(text: &str) -> Result<usize, String> {
+    match at_least_one(text)? {
+        n if n <= 256 => Ok(n),
+        _ => Err("give at most 256".to_owned()),
     }
 }
 

@@ -13,6 +13,7 @@ use ipc::{
 use rust_inference::{
     embedded,
     model::{LoadOptions, Model, ModelFiles, PackedCache},
+    scheduler::Capacity,
     scrape::{Address, Endpoint},
     service::Inference,
 };
@@ -77,14 +78,16 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("cannot start: {error}"), ""))?;
     let served = runtime.block_on(async {
         let name = model.name.clone();
-        let service = Inference::start(
-            Arc::new(model),
-            args.queue,
-            options.threads,
-            args.max_tokens,
-            args.prefix_cache_mib << 20,
-        )
-        .map_err(|error| Failure::new(format!("cannot start the model's thread: {error}"), ""))?;
+        let capacity = Capacity {
+            parallel: args.parallel,
+            queue: args.queue,
+            kv_bytes: args.kv_cache_mib << 20,
+            prefix_bytes: args.prefix_cache_mib << 20,
+        };
+        let service = Inference::start(Arc::new(model), capacity, options.threads, args.max_tokens)
+            .map_err(|error| {
+                Failure::new(format!("cannot start the model's thread: {error}"), "")
+            })?;
         let listener = Listener::bind(&socket).map_err(|error| {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;

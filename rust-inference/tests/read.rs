@@ -13,7 +13,7 @@ use rust_inference::{
     embedded,
     kernels::Weights,
     model::{LoadOptions, Model, ModelFiles},
-    scheduler::{Found, Logprob, Reading, Scheduler, Stats, Wanted},
+    scheduler::{Capacity, Found, Logprob, Reading, Scheduler, Stats, Wanted},
 };
 use safetensors::SafeTensors;
 use tokio::sync::oneshot;
@@ -39,7 +39,13 @@ fn load(checkpoint: &str) -> Model {
 }
 
 fn scheduler(model: Model) -> Scheduler {
-    Scheduler::start(Arc::new(model), 4, 0).unwrap()
+    let capacity = Capacity {
+        parallel: 4,
+        queue: 4,
+        kv_bytes: 64 << 20,
+        prefix_bytes: 0,
+    };
+    Scheduler::start(Arc::new(model), capacity).unwrap()
 }
 
 /// What the reference of a checkpoint says by this name.

@@ -16,9 +16,9 @@ use std::{
 use common::{PATIENCE, Server, Wire, chat, convert_units, long};
 use serde_json::{Value, json};
 
-/// One thread, so that a long request is long.
+/// One thread, so that a long request is long, and one request at a time.
 fn server() -> Server {
-    Server::start(&["--threads", "1", "--queue", "1"])
+    Server::start(&["--threads", "1", "--parallel", "1", "--queue", "1"])
 }
 
 /// How long a request takes that nobody stops.

@@ -13,12 +13,9 @@ use ipc::{
     program::Failure,
     proto::{Done, Generate, Meta, frame::Body},
 };
-use rust_inference::{model::Model, service::Inference};
+use rust_inference::{model::Model, scheduler::Capacity, service::Inference};
 use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-
-/// Bytes of what is kept of earlier requests: what the server keeps by default.
-const PREFIX_BYTES: usize = 256 << 20;
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -49,8 +46,12 @@ impl Server {
             .build()
             .map_err(|error| failed(&error))?;
         let threads = model.threads().count();
-        let service = Inference::start(model, clients, threads, 1024, PREFIX_BYTES)
-            .map_err(|error| failed(&error))?;
+        let capacity = Capacity {
+            queue: clients,
+            ..Capacity::default()
+        };
+        let service =
+            Inference::start(model, capacity, threads, 1024).map_err(|error| failed(&error))?;
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let serving = {

@@ -104,6 +104,11 @@ impl KvCache {
         self.positions = len;
     }
 
+    /// What is shared with others already.
+    pub fn frozen(&self) -> &Frozen {
+        &self.frozen
+    }
+
     /// All positions, for others to begin with. This sequence goes on behind them.
     pub fn freeze(&mut self) -> Frozen {
         let len = self.positions - self.frozen.len();

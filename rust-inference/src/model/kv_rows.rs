@@ -238,7 +238,8 @@ impl KvRows {
 }
 
 fn grow<T>(numbers: &mut Vec<T>, more: usize, width: usize) {
-    if numbers.capacity() < numbers.len() + more {
-        numbers.reserve_exact(more.next_multiple_of(GROWTH * width));
+    let needed = numbers.len() + more;
+    if numbers.capacity() < needed {
+        numbers.reserve_exact(needed.next_multiple_of(GROWTH * width) - numbers.len());
     }
 }

@@ -1,139 +1,123 @@
-//! One sequence on its way through the model: what is written, what of it the model has seen, and what it was shown
-//! ahead of that as a guess.
+//! One sequence on its way through the model: what is written, what of it the model has seen, and what it is shown ahead
+//! of that as a guess.
 
-use super::Finish;
-use crate::model::{Frozen, KvCache, Model};
+use crate::model::{Frozen, KvCache, Model, Span};
 
-/// Tokens that go through the model between two looks at whether the request still stands.
-const CHUNK: usize = 128;
-
-pub(super) struct Lane<'a> {
-    model: &'a Model,
-    /// The prompt, then what was written.
-    tokens: Vec<u32>,
-    /// Guessed, and seen by the model behind all of `tokens`.
-    ahead: Vec<u32>,
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// The prompt, what was written, and behind that what is guessed.
+    text: Vec<u32>,
+    /// So many tokens are no guess.
+    written: usize,
     /// Of what the model has seen.
     cache: KvCache,
-    /// The last layer's output of the tokens that went through last, one row each.
+    /// The last layer's output of the last token and of those that were guessed behind it, one row each.
     hidden: Vec<f32>,
-    /// The logits of the last rows of `hidden`, once they were needed.
-    logits: Vec<f32>,
+    /// Passes that it took part in.
     pub(super) passes: usize,
-    pub(super) head_rows: usize,
 }
 
-impl<'a> Lane<'a> {
+impl Lane {
     /// `known`: what was computed of the prompt's beginning before, and how much of it is to be used.
-    pub(super) fn new(model: &'a Model, prompt: Vec<u32>, known: Option<(Frozen, usize)>) -> Self {
+    pub(super) fn new(model: &Model, prompt: Vec<u32>, known: Option<(Frozen, usize)>) -> Self {
         let cache = match known {
             Some((frozen, len)) => KvCache::resume(model, &frozen, len),
             None => KvCache::new(model),
         };
         Self {
-            model,
-            tokens: prompt,
-            ahead: Vec::new(),
+            written: prompt.len(),
+            text: prompt,
             cache,
             hidden: Vec::new(),
-            logits: Vec::new(),
             passes: 0,
-            head_rows: 0,
         }
     }
 
+    /// Goes on behind what another has computed of the same beginning.
+    pub(super) fn resume(&mut self, model: &Model, frozen: &Frozen) {
+        self.cache = KvCache::resume(model, frozen, frozen.len());
+    }
+
     pub(super) fn tokens(&self) -> &[u32] {
-        &self.tokens
+        self.text.get(..self.written).unwrap_or_default()
     }
 
     /// How many tokens the model has seen.
     pub(super) fn seen(&self) -> usize {
-        self.cache.len().min(self.tokens.len())
+        self.cache.len().min(self.written)
     }
 
     /// Writes a token; says whether it was guessed, so that the model has seen it already.
     pub(super) fn push(&mut self, token: u32) -> bool {
-        let guessed = self.ahead.first() == Some(&token);
-        if guessed {
-            self.ahead.remove(0);
-        } else {
+        let guessed = self.text.get(self.written) == Some(&token);
+        if !guessed {
             self.forget_guesses();
+            self.text.push(token);
         }
-        self.tokens.push(token);
+        self.written += 1;
         guessed
+    }
+
+    /// What the model is to be shown together with the last token.
+    pub(super) fn guess(&mut self, guess: &[u32]) {
+        self.forget_guesses();
+        self.text.extend_from_slice(guess);
+    }
+
+    fn forget_guesses(&mut self) {
+        self.text.truncate(self.written);
+        if self.cache.len() > self.written {
+            self.cache.truncate(self.written);
+        }
+    }
+
+    /// Tokens that the model has not seen, guesses included.
+    pub(super) fn unseen(&self) -> usize {
+        self.text.len() - self.cache.len()
+    }
+
+    /// The next `count` of them.
+    pub(super) fn span(&mut self, count: usize) -> Span<'_> {
+        let from = self.cache.len();
+        let tokens = self.text.get(from..from + count).unwrap_or_default();
+        Span {
+            tokens,
+            cache: &mut self.cache,
+        }
+    }
+
+    /// The last layer's output of tokens that have just gone through, one row of `size` numbers each.
+    pub(super) fn saw(&mut self, hidden: &[f32], size: usize) {
+        self.passes += 1;
+        if self.unseen() == 0 {
+            self.hidden = last_rows(hidden, self.rows(), size).to_vec();
+        }
+    }
+
+    /// The last token, and what is guessed behind it.
+    pub(super) fn rows(&self) -> usize {
+        1 + self.text.len() - self.written
+    }
+
+    /// The output of these, once all were seen.
+    pub(super) fn hidden(&self, size: usize) -> &[f32] {
+        last_rows(&self.hidden, self.rows(), size)
     }
 
     /// What the model has seen, and the KV of it, for other sequences.
     pub(super) fn freeze(&mut self) -> (&[u32], Frozen) {
         self.forget_guesses();
-        let seen = self.tokens.get(..self.cache.len()).unwrap_or_default();
+        let seen = self.text.get(..self.cache.len()).unwrap_or_default();
         (seen, self.cache.freeze())
     }
 
-    /// Lets the model see the first `end` tokens. `gone`: nobody wants them any more.
-    pub(super) fn run_to(&mut self, end: usize, gone: impl Fn() -> bool) -> Result<(), Finish> {
-        while self.cache.len() < end {
-            self.pass(end.min(self.cache.len() + CHUNK), &[], &gone)?;
-        }
-        Ok(())
-    }
-
-    /// Lets the model see all tokens, and behind them `guess` in the same pass.
-    pub(super) fn run(&mut self, guess: &[u32], gone: impl Fn() -> bool) -> Result<(), Finish> {
-        let end = self.tokens.len();
-        if self.seen() == end {
-            return Ok(());
-        }
-        self.run_to(end - (end - self.seen() - 1) % CHUNK - 1, &gone)?;
-        self.pass(end, guess, &gone)
-    }
-
-    fn pass(&mut self, end: usize, guess: &[u32], gone: impl Fn() -> bool) -> Result<(), Finish> {
-        if gone() {
-            return Err(Finish::Cancelled);
-        }
-        let mut unseen = (self.tokens.get(self.cache.len()..end).unwrap_or_default()).to_vec();
-        unseen.extend_from_slice(guess);
-        self.hidden = self.model.forward(&unseen, &mut self.cache);
-        self.logits.clear();
-        self.ahead = guess.to_vec();
-        self.passes += 1;
-        Ok(())
-    }
-
-    fn forget_guesses(&mut self) {
-        if !self.ahead.is_empty() {
-            self.ahead.clear();
-            self.cache.truncate(self.tokens.len());
-        }
-    }
-
-    /// The logits of the token that comes next, once all were seen.
-    pub(super) fn logits(&mut self) -> &[f32] {
-        let vocabulary = self.model.config.vocab_size;
-        let rows = 1 + self.ahead.len();
-        if self.logits.is_empty() {
-            // Those behind the guesses too: they will be needed if the guesses are right, and the head is read once.
-            self.logits =
-                self.model
-                    .logits(last_rows(&self.hidden, rows, self.model.config.hidden_size));
-            self.head_rows += self.logits.len();
-        }
-        let from_here = last_rows(&self.logits, rows, vocabulary);
-        from_here.get(..vocabulary).unwrap_or_default()
-    }
-
-    /// Those of `candidates` only.
-    pub(super) fn logits_of(&mut self, candidates: &[u32]) -> Vec<f32> {
-        let size = self.model.config.hidden_size;
-        let from_here = last_rows(&self.hidden, 1 + self.ahead.len(), size);
-        self.head_rows += candidates.len();
-        self.model
-            .logits_of(candidates, from_here.get(..size).unwrap_or_default())
+    /// What it has in common with others.
+    pub(super) fn frozen(&self) -> &Frozen {
+        self.cache.frozen()
     }
 }
 
-fn last_rows(values: &[f32], rows: usize, size: usize) -> &[f32] {
+pub(super) fn last_rows(values: &[f32], rows: usize, size: usize) -> &[f32] {
     let from = values.len().saturating_sub(rows * size);
     values.get(from..).unwrap_or_default()
 }

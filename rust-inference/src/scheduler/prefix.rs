@@ -3,11 +3,9 @@
 //! The declarations of the tools are the same call after call, and a conversation goes on where it was. So the KV of
 //! what went through the model is kept, as long as there is room: whoever was not needed for longest goes first.
 
-use std::{
-    collections::HashMap,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::{collections::HashMap, sync::atomic::Ordering};
 
+use super::Gauges;
 use crate::model::Frozen;
 
 /// The kept beginnings. Only the thread that owns the model has one.
@@ -25,13 +23,6 @@ struct Entry {
     frozen: Frozen,
 }
 
-/// How much is kept, for whoever asks for the server's health.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    pub(super) bytes: AtomicUsize,
-    pub(super) entries: AtomicUsize,
-}
-
 impl PrefixCache {
     /// At most `limit` bytes; 0 keeps nothing.
     pub(super) fn new(limit: usize) -> Self {
@@ -44,7 +35,7 @@ impl PrefixCache {
     /// What is known of the longest beginning of `tokens`, and its length; at least the last token is left to compute.
     pub(super) fn longest(&mut self, tokens: &[u32]) -> Option<(Frozen, usize)> {
         let most = tokens.len().saturating_sub(1);
-        let common = |entry: &Entry| common(&entry.tokens, tokens).min(most);
+        let common = |entry: &Entry| (entry.frozen).usable(common(&entry.tokens, tokens).min(most));
         // Of equals the shortest: it is what they have in common, and the longer ones may grow old.
         let (at, len) = (self.entries.iter().map(common).enumerate())
             .filter(|(_, len)| *len > 0)
@@ -66,7 +57,10 @@ impl PrefixCache {
         if tokens.is_empty() || bytes(std::slice::from_ref(&entry)) > self.limit {
             return;
         }
-        if let Some(at) = (self.entries.iter()).position(|known| known.tokens.starts_with(tokens)) {
+        let known = |known: &Entry| {
+            known.tokens.starts_with(tokens) && known.frozen.usable(tokens.len()) == tokens.len()
+        };
+        if let Some(at) = self.entries.iter().position(known) {
             return self.touch(at);
         }
         self.entries.push(entry);
@@ -77,9 +71,9 @@ impl PrefixCache {
         self.entries.drain(..too_many);
     }
 
-    pub(super) fn report(&self, held: &Held) {
-        held.bytes.store(bytes(&self.entries), Ordering::Relaxed);
-        held.entries.store(self.entries.len(), Ordering::Relaxed);
+    pub(super) fn report(&self, gauges: &Gauges) {
+        (gauges.prefix_bytes).store(bytes(&self.entries), Ordering::Relaxed);
+        (gauges.prefix_entries).store(self.entries.len(), Ordering::Relaxed);
     }
 
     fn touch(&mut self, at: usize) {

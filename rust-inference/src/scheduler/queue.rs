@@ -5,11 +5,10 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use super::Full;
-
-/// A bounded queue with one taker.
+/// A bounded queue with one taker, at which several are at work at once.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
+    /// How many may be at work or wait.
     most: usize,
     state: Mutex<State<T>>,
     changed: Condvar,
@@ -17,45 +16,56 @@ pub(super) struct Queue<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    waiting: VecDeque<(u64, T)>,
+    /// By number; the taker may have what is at the front in its hand.
+    waiting: VecDeque<(u64, Option<T>)>,
     next: u64,
-    /// What was taken last is not done yet.
-    busy: bool,
+    running: usize,
     closed: bool,
 }
 
-/// A place in the queue. Dropped, the place is free, and what was in it is not taken any more.
+/// A place in the queue. Dropped, the place is free, and what was in it is not admitted any more.
 #[derive(Debug)]
 pub(super) struct Place<T> {
     queue: Arc<Queue<T>>,
     number: u64,
 }
 
+/// What is at the front.
+#[derive(Debug)]
+pub(super) enum Front<T> {
+    /// Under this number, which it is admitted by.
+    Next(u64, T),
+    Nobody,
+    /// And nobody will come.
+    Closed,
+}
+
 impl<T> Queue<T> {
-    /// At most `most` wait beside the one that was taken.
-    pub(super) fn new(most: usize) -> Self {
+    /// At most `parallel` are at work, and `queue` wait beside them.
+    pub(super) fn new(parallel: usize, queue: usize) -> Self {
         let state = State {
             waiting: VecDeque::new(),
             next: 0,
-            busy: false,
+            running: 0,
             closed: false,
         };
         Self {
-            most,
+            most: parallel.saturating_add(queue),
             state: Mutex::new(state),
             changed: Condvar::new(),
         }
     }
 
-    pub(super) fn push(self: &Arc<Self>, item: T) -> Result<Place<T>, Full> {
+    /// Says how many wait, if there is no room.
+    pub(super) fn push(self: &Arc<Self>, item: T) -> Result<Place<T>, usize> {
         let mut state = self.lock();
         let waiting = state.waiting.len();
-        if waiting + usize::from(state.busy) > self.most {
-            return Err(Full { waiting });
+        if waiting + state.running >= self.most {
+            return Err(waiting);
         }
         let number = state.next;
         state.next += 1;
-        state.waiting.push_back((number, item));
+        state.waiting.push_back((number, Some(item)));
         drop(state);
         self.changed.notify_one();
         Ok(Place {
@@ -64,20 +74,43 @@ impl<T> Queue<T> {
         })
     }
 
-    /// Waits for the next; nothing comes after [`Queue::close`].
-    pub(super) fn take(&self) -> Option<T> {
+    /// Puts what is at the front into the taker's hand; it keeps its place until it is admitted. `wait`: until there is
+    /// something, or the queue is closed.
+    pub(super) fn front(&self, wait: bool) -> Front<T> {
         let mut state = self.lock();
-        state.busy = false;
         loop {
-            if let Some((_, item)) = state.waiting.pop_front() {
-                state.busy = true;
-                return Some(item);
+            if let Some((number, item)) = state.waiting.front_mut()
+                && let Some(item) = item.take()
+            {
+                return Front::Next(*number, item);
             }
             if state.closed {
-                return None;
+                return Front::Closed;
+            }
+            if !wait {
+                return Front::Nobody;
             }
             state = (self.changed.wait(state)).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Whether its place was not given up.
+    pub(super) fn waits(&self, number: u64) -> bool {
+        self.lock().waiting.iter().any(|(n, _)| *n == number)
+    }
+
+    /// Counts it among those at work, unless its place was given up.
+    pub(super) fn admit(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        let found = state.remove(number);
+        state.running += usize::from(found);
+        found
+    }
+
+    /// One of those at work has ended.
+    pub(super) fn leave(&self) {
+        let mut state = self.lock();
+        state.running = state.running.saturating_sub(1);
     }
 
     pub(super) fn close(&self) {
@@ -90,7 +123,7 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn running(&self) -> usize {
-        usize::from(self.lock().busy)
+        self.lock().running
     }
 
     /// The state is whole between any two statements, so one that a panic left behind is good.
@@ -99,11 +132,16 @@ impl<T> Queue<T> {
     }
 }
 
+impl<T> State<T> {
+    fn remove(&mut self, number: u64) -> bool {
+        let at = self.waiting.iter().position(|(n, _)| *n == number);
+        at.and_then(|at| self.waiting.remove(at)).is_some()
+    }
+}
+
 impl<T> Drop for Place<T> {
     fn drop(&mut self) {
-        let mut state = self.queue.lock();
-        let at = (state.waiting).iter().position(|(n, _)| *n == self.number);
-        let _given_up = at.and_then(|at| state.waiting.remove(at));
+        self.queue.lock().remove(self.number);
     }
 }
 
@@ -111,20 +149,47 @@ impl<T> Drop for Place<T> {
 mod tests {
     use super::*;
 
+    fn next<T>(queue: &Queue<T>) -> (u64, T) {
+        match queue.front(false) {
+            Front::Next(number, item) => (number, item),
+            _ => panic!("nothing is there"),
+        }
+    }
+
     #[test]
     fn a_place_given_up_is_free_at_once_and_nothing_in_it_is_taken() {
-        let queue = Arc::new(Queue::new(1));
+        let queue = Arc::new(Queue::new(1, 1));
         let _first = queue.push(1).unwrap();
         let second = queue.push(2).unwrap();
-        assert_eq!(queue.push(3).unwrap_err().waiting, 2);
+        assert_eq!(queue.push(3).unwrap_err(), 2);
         drop(second);
         let _third = queue.push(3).unwrap();
-        assert_eq!(queue.take(), Some(1));
+        let (number, first) = next(&queue);
+        assert_eq!((first, queue.admit(number)), (1, true));
         assert_eq!((queue.waiting(), queue.running()), (1, 1));
         assert!(queue.push(4).is_err());
-        assert_eq!(queue.take(), Some(3));
+        queue.leave();
+        assert_eq!(next(&queue).1, 3);
         queue.close();
-        assert_eq!(queue.take(), None);
         assert_eq!(queue.running(), 0);
+    }
+
+    #[test]
+    fn who_is_at_the_front_keeps_his_place_until_he_is_admitted() {
+        let queue = Arc::new(Queue::new(2, 1));
+        let places: Vec<_> = (0..3).map(|i| queue.push(i).unwrap()).collect();
+        let (number, item) = next(&queue);
+        assert_eq!((item, queue.waiting(), queue.running()), (0, 3, 0));
+        assert!(queue.push(3).is_err());
+        // Nobody overtakes whoever is in the taker's hand.
+        assert!(matches!(queue.front(false), Front::Nobody));
+        assert!(queue.admit(number) && !queue.waits(number));
+        let (number, item) = next(&queue);
+        assert_eq!((item, queue.waits(number)), (1, true));
+        drop(places);
+        assert!(!queue.waits(number) && !queue.admit(number));
+        assert_eq!((queue.waiting(), queue.running()), (0, 1));
+        queue.close();
+        assert!(matches!(queue.front(true), Front::Closed));
     }
 }

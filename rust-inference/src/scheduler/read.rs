@@ -15,7 +15,7 @@ use super::{Logprob, Stats};
 use crate::model::{KvCache, Model, Span};
 
 /// Tokens of one pass.
-const CHUNK: usize = 128;
+pub(super) const CHUNK: usize = 128;
 /// Tokens whose logits are made at once: those of one are as long as the vocabulary.
 const HEAD: usize = 16;
 
@@ -54,6 +54,7 @@ impl Reading {
 }
 
 /// A reading at work.
+#[derive(Debug)]
 pub(super) struct Reader {
     job: Reading,
     /// Those that were not read to the end; of the first the model may have seen a part.
@@ -64,6 +65,7 @@ pub(super) struct Reader {
 }
 
 /// One text on its way.
+#[derive(Debug)]
 struct Text {
     tokens: Vec<u32>,
     /// So many tokens are to be seen.

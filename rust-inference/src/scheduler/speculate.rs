@@ -37,8 +37,13 @@ impl Default for Speculation {
 }
 
 impl Speculation {
-    /// What may follow `tokens`, of which the last `written` are the running text so far; often nothing.
-    pub(super) fn guess<'a>(&mut self, tokens: &'a [u32], written: usize) -> &'a [u32] {
+    /// What may follow `tokens`, of which the last `written` are the running text so far; at most `most`, often nothing.
+    pub(super) fn guess<'a>(
+        &mut self,
+        tokens: &'a [u32],
+        written: usize,
+        most: usize,
+    ) -> &'a [u32] {
         self.learn();
         let guess = (1..=written.min(CONTEXT))
             .rev()
@@ -51,7 +56,7 @@ impl Speculation {
             self.pause -= 1;
             return &[];
         }
-        guess.get(..self.most).unwrap_or(guess)
+        guess.get(..self.most.min(most)).unwrap_or(guess)
     }
 
     /// So many tokens of a guess go through the model.
@@ -99,7 +104,7 @@ mod tests {
     #[test]
     fn the_latest_of_the_longest_matches_is_continued() {
         let mut speculation = Speculation::default();
-        let mut guess = |tokens: &[u32], written| speculation.guess(tokens, written).to_vec();
+        let mut guess = |tokens: &[u32], written| speculation.guess(tokens, written, 8).to_vec();
         assert_eq!(guess(&[1, 2, 3, 4, 5, 9, 3, 6, 7, 8, 2, 3], 2), [4, 5, 9]);
         assert_eq!(guess(&[1, 2, 3, 4, 5, 9, 3, 6, 7, 8, 2, 3], 1), [6, 7, 8]);
         assert_eq!(guess(&[1, 2, 3, 4, 9, 3, 5, 6, 3], 3), [5, 6, 3]);
@@ -114,7 +119,7 @@ mod tests {
         let tokens: Vec<u32> = (0..20).chain(0..5).collect();
         let mut speculation = Speculation::default();
         let mut outcome = |right: bool| {
-            let guess = speculation.guess(&tokens, 3).len();
+            let guess = speculation.guess(&tokens, 3, 8).len();
             speculation.begin(guess);
             (0..guess)
                 .filter(|_| right)

@@ -63,7 +63,7 @@ impl Inference {
         let _place = self
             .scheduler
             .submit(job)
-            .map_err(|full| self.full(&full))?;
+            .map_err(|refused| self.refused(refused))?;
 
         let mut output = Output::new(prepared.toolbox, stops, stream && prepared.strict);
         let mut completion_tokens = 0;

@@ -1,11 +1,16 @@
 //! What a request may ask for: checked before anything is computed, each refusal with what to do about it.
 
+use std::time::Duration;
+
 use ipc::{
     Status,
     proto::{Generate, Sampling},
 };
 
-use crate::{sampling::SamplingParams, scheduler::Levers};
+use crate::{
+    sampling::SamplingParams,
+    scheduler::{Levers, Refused},
+};
 
 /// Stop texts of one request, and the bytes of each.
 const MAX_STOPS: usize = 16;
@@ -96,6 +101,27 @@ pub(super) fn room(prompt: usize, context: usize) -> Result<usize, Status> {
         "the prompt has {prompt} tokens, the model's context {context}, and an answer needs at least one"
     ))
     .with_hint("shorten the conversation or offer fewer tools"))
+}
+
+/// What is told to whoever there is no room for. `wait`: how long a place will probably take.
+pub(super) fn refused(refused: Refused, wait: Duration) -> Status {
+    match refused {
+        Refused::Full { .. } => Status::resource_exhausted(refused.to_string())
+            .with_hint("try again later, or start the server with a longer --queue")
+            .with_retry_after_ms(wait.as_millis().max(1) as u32),
+        Refused::TooLarge { needed, limit } => {
+            let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+            Status::failed_precondition(format!(
+                "the request may need {} MiB of KV cache, and the server has {}",
+                mib(needed),
+                limit >> 20
+            ))
+            .with_hint(format!(
+                "shorten it, lower max_tokens, or start the server with --kv-cache-mib {}",
+                mib(needed)
+            ))
+        }
+    }
 }
 
 /// What the engine is to do to be faster: all, but what a request switches off.

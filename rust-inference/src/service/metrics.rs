@@ -41,6 +41,7 @@ pub(super) struct Metrics {
     constraint: Counter<f64, AtomicU64>,
     running: Gauge,
     waiting: Gauge,
+    kv_bytes: Gauge,
     prefix_bytes: Gauge,
     prefix_entries: Gauge,
     resident: Gauge,
@@ -82,6 +83,7 @@ impl Metrics {
             constraint: Counter::default(),
             running: Gauge::<i64, AtomicI64>::default(),
             waiting: Gauge::default(),
+            kv_bytes: Gauge::default(),
             prefix_bytes: Gauge::default(),
             prefix_entries: Gauge::default(),
             resident: Gauge::default(),
@@ -150,6 +152,12 @@ impl Metrics {
         ] {
             ours.register(name, help, gauge.clone());
         }
+        ours.register_with_unit(
+            "kv_cache",
+            "KV that requests at work have reserved or share",
+            Unit::Bytes,
+            self.kv_bytes.clone(),
+        );
         ours.register_with_unit(
             "prefix_cache",
             "What was computed of earlier requests and is kept",
@@ -220,6 +228,7 @@ impl Metrics {
     pub(super) fn text(&self, scheduler: &Scheduler) -> String {
         self.running.set(scheduler.running() as i64);
         self.waiting.set(scheduler.waiting() as i64);
+        self.kv_bytes.set(scheduler.kv_bytes() as i64);
         let (bytes, entries) = scheduler.prefixes();
         self.prefix_bytes.set(bytes as i64);
         self.prefix_entries.set(entries as i64);

@@ -24,7 +24,10 @@ use ipc::{
 
 pub use self::metrics::CONTENT_TYPE as METRICS_TYPE;
 use self::{metrics::Metrics, offered::Compiler};
-use crate::{model::Model, scheduler::Scheduler};
+use crate::{
+    model::Model,
+    scheduler::{Capacity, Scheduler},
+};
 
 /// The bodies that this service answers.
 const METHODS: [&str; 4] = ["generate", "embed", "score", "metrics"];
@@ -67,22 +70,19 @@ pub struct Inference {
     ends: Vec<u32>,
     scheduler: Scheduler,
     metrics: Metrics,
-    queue: usize,
     threads: usize,
     max_tokens: usize,
 }
 
 impl Inference {
-    /// `queue` requests may wait; an answer has at most `max_tokens` tokens; `prefix_bytes` of what was computed are kept
-    /// for requests that begin alike.
+    /// An answer has at most `max_tokens` tokens.
     pub fn start(
         model: Arc<Model>,
-        queue: usize,
+        capacity: Capacity,
         threads: usize,
         max_tokens: usize,
-        prefix_bytes: usize,
     ) -> std::io::Result<Self> {
-        let scheduler = Scheduler::start(model.clone(), queue, prefix_bytes)?;
+        let scheduler = Scheduler::start(model.clone(), capacity)?;
         let ends = ends(&model);
         Ok(Self {
             compiler: Arc::new(Compiler::new(&model, &ends)),
@@ -90,7 +90,6 @@ impl Inference {
             model,
             ends,
             scheduler,
-            queue,
             threads,
             max_tokens,
         })
@@ -153,6 +152,7 @@ impl Service for Inference {
 
     fn health(&self) -> HealthReport {
         let config = &self.model.config;
+        let capacity = self.scheduler.capacity();
         let (prefix_bytes, prefix_entries) = self.scheduler.prefixes();
         let details = [
             ("model", self.model.name.clone()),
@@ -163,9 +163,12 @@ impl Service for Inference {
             ("context", config.context.to_string()),
             ("max_tokens", self.max_tokens.to_string()),
             ("threads", self.threads.to_string()),
-            ("queue", self.queue.to_string()),
-            ("waiting", self.scheduler.waiting().to_string()),
+            ("parallel", capacity.parallel.to_string()),
             ("running", self.scheduler.running().to_string()),
+            ("queue", capacity.queue.to_string()),
+            ("waiting", self.scheduler.waiting().to_string()),
+            ("kv_cache_bytes", self.scheduler.kv_bytes().to_string()),
+            ("kv_cache_limit_bytes", capacity.kv_bytes.to_string()),
             ("prefix_cache_bytes", prefix_bytes.to_string()),
             ("prefix_cache_entries", prefix_entries.to_string()),
         ];

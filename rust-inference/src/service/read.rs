@@ -1,12 +1,10 @@
 //! Texts that the model only reads: handed to the scheduler, and what it found handed back.
 
-use std::time::Duration;
-
 use ipc::{Status, server::Request};
 use tokio::sync::oneshot;
 
-use super::{Inference, report};
-use crate::scheduler::{Found, Full, Reading, Stats, Wanted};
+use super::{Inference, limits, report};
+use crate::scheduler::{Found, Reading, Refused, Stats, Wanted};
 
 impl Inference {
     pub(super) async fn read(
@@ -23,7 +21,7 @@ impl Inference {
             cancelled: request.cancelled.child_token(),
             answer,
         };
-        let _place = (self.scheduler.read(reading)).map_err(|full| self.full(&full))?;
+        let _place = (self.scheduler.read(reading)).map_err(|refused| self.refused(refused))?;
         tokio::select! {
             () = request.cancelled.cancelled() => Err(request.stop_status()),
             found = found => {
@@ -34,11 +32,8 @@ impl Inference {
         }
     }
 
-    /// What is told to who came when there was no room.
-    pub(super) fn full(&self, full: &Full) -> Status {
-        let wait = self.scheduler.expected_wait().max(Duration::from_millis(1));
-        Status::resource_exhausted(format!("the queue is full: {full}"))
-            .with_hint("try again later, or start the server with a longer --queue")
-            .with_retry_after_ms(wait.as_millis() as u32)
+    /// What is told to whoever there is no room for.
+    pub(super) fn refused(&self, refused: Refused) -> Status {
+        limits::refused(refused, self.scheduler.expected_wait())
     }
 }

@@ -117,13 +117,20 @@ impl Drop for Server {
 pub struct Wire {
     pub stream: UnixStream,
     lines: BufReader<UnixStream>,
+    /// Terminal answers that came while another was waited for.
+    ends: Vec<Value>,
 }
 
 impl Wire {
     fn new(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let lines = BufReader::new(stream.try_clone().unwrap());
-        Self { stream, lines }
+        let ends = Vec::new();
+        Self {
+            stream,
+            lines,
+            ends,
+        }
     }
 
     pub fn send(&mut self, frame: &Value) {
@@ -154,6 +161,19 @@ impl Wire {
                 if terminal {
                     return frames;
                 }
+            }
+        }
+    }
+
+    /// The terminal answer to one of several requests.
+    pub fn wait_for(&mut self, id: u64) -> Value {
+        loop {
+            if let Some(at) = self.ends.iter().position(|end| end["id"] == id) {
+                return self.ends.remove(at);
+            }
+            let frame = self.next().unwrap();
+            if frame.get("delta").is_none() {
+                self.ends.push(frame);
             }
         }
     }

@@ -7,10 +7,10 @@ use rust_inference::{
     functiongemma::{Conversation, render},
     model::Model,
     sampling::SamplingParams,
-    scheduler::{Finish, Job, Levers, Scheduler},
+    scheduler::{Finish, Job, Levers},
 };
 
-use crate::script::{all_levers, job, model, run};
+use crate::script::{all_levers, job, model, run, start};
 
 const CHAT: &str = r#"{
     "messages": [{"role": "user", "content": "Remind me to call Anna Lindqvist about the garden party at noon"}],
@@ -67,7 +67,7 @@ impl Asker {
 #[test]
 fn a_call_is_the_same_with_every_lever() {
     let asker = Asker::new();
-    let scheduler = Scheduler::start(asker.model.clone(), 1, 64 << 20).unwrap();
+    let scheduler = start(&asker.model, 64 << 20);
     let mut guessed = 0;
     for (temperature, seed) in [(0.0, 0), (0.5, 1), (1.0, 2), (3.0, 3)] {
         let sampling = SamplingParams {

@@ -3,10 +3,10 @@
 use rust_inference::{
     constrain::{Candidates, Unguided},
     sampling::SamplingParams,
-    scheduler::{Finish, Levers, Scheduler},
+    scheduler::{Finish, Levers},
 };
 
-use crate::script::{Step, all_levers, job, model, run, tokens};
+use crate::script::{Step, all_levers, job, model, run, start, tokens};
 
 /// Forced runs of several lengths, one at the very beginning, and choices of few, of many and of all tokens.
 fn script() -> Vec<Step> {
@@ -44,7 +44,7 @@ const DRAWN: SamplingParams = SamplingParams {
 #[test]
 fn no_lever_changes_what_is_written() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 64 << 20).unwrap();
+    let scheduler = start(&model, 64 << 20);
     let prompt = tokens(
         &model,
         "<bos>Convert 12 km to miles, and then convert 12 km to miles",
@@ -70,7 +70,7 @@ fn no_lever_changes_what_is_written() {
 #[test]
 fn forced_tokens_and_candidate_rows_save_passes_and_the_head() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 64 << 20).unwrap();
+    let scheduler = start(&model, 64 << 20);
     let vocabulary = model.config.vocab_size as u64;
     let steps = || {
         vec![
@@ -111,7 +111,7 @@ fn forced_tokens_and_candidate_rows_save_passes_and_the_head() {
 #[test]
 fn log_probabilities_are_of_the_whole_vocabulary_for_forced_tokens_too() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 64 << 20).unwrap();
+    let scheduler = start(&model, 64 << 20);
     let prompt = tokens(&model, "<bos>Convert 12 km");
     let plain = run(&scheduler, job(prompt.clone(), script()));
     let mut asked = job(prompt.clone(), script());
@@ -140,7 +140,7 @@ fn log_probabilities_are_of_the_whole_vocabulary_for_forced_tokens_too() {
 #[test]
 fn forced_tokens_count_against_the_limit_and_a_stop_token_does_not() {
     let model = model();
-    let scheduler = Scheduler::start(model, 1, 64 << 20).unwrap();
+    let scheduler = start(&model, 64 << 20);
     let steps = || {
         vec![
             Step::Force(vec![20, 21, 22]),
@@ -170,7 +170,7 @@ fn forced_tokens_count_against_the_limit_and_a_stop_token_does_not() {
 #[test]
 fn the_end_of_the_context_is_the_end_of_the_answer() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 64 << 20).unwrap();
+    let scheduler = start(&model, 64 << 20);
     for levers in [true, false].map(|speculation| Levers {
         speculation,
         ..Levers::default()
@@ -185,7 +185,7 @@ fn the_end_of_the_context_is_the_end_of_the_answer() {
 #[test]
 fn what_is_guessed_right_saves_passes_and_what_is_guessed_wrong_changes_nothing() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 0).unwrap();
+    let scheduler = start(&model, 0);
     let (mut right, mut wrong) = (0, 0);
     for line in include_str!("../../testdata/greedy.jsonl").lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -11,3 +11,4 @@ mod calls;
 mod levers;
 mod prefix;
 mod script;
+mod together;

@@ -6,11 +6,11 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rust_inference::{
     constrain::{Candidates, Guide, Next},
     model::{LoadOptions, Model, ModelFiles},
-    scheduler::{Finish, Job, Scheduler},
+    scheduler::{Finish, Job},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::script::{Step, job, model, run, tokens};
+use crate::script::{Step, job, model, run, start, tokens};
 
 const MIB: usize = 1 << 20;
 
@@ -36,7 +36,7 @@ fn question(model: &Model, tools: &[u32], text: &str) -> Job {
 #[test]
 fn a_second_question_over_the_same_tools_computes_only_the_question() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 64 * MIB).unwrap();
+    let scheduler = start(&model, 64 * MIB);
     let tools = tools(&model);
     let first = run(&scheduler, question(&model, &tools, "Set an alarm for 7"));
     assert_eq!((first.stats.cached, first.tokens.len()), (0, 5));
@@ -68,7 +68,7 @@ fn a_second_question_over_the_same_tools_computes_only_the_question() {
 #[test]
 fn a_conversation_goes_on_where_it_was() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 64 * MIB).unwrap();
+    let scheduler = start(&model, 64 * MIB);
     let mut prompt = tokens(&model, "<bos>Convert 12 km to miles");
     let mut known = 0;
     for _ in 0..4 {
@@ -101,7 +101,7 @@ impl Guide for Quitter {
 #[test]
 fn the_tools_are_kept_though_the_question_is_cancelled() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 64 * MIB).unwrap();
+    let scheduler = start(&model, 64 * MIB);
     let tools = tools(&model);
     let asked = || question(&model, &tools, "Set an alarm for 7");
     let nothing = asked();
@@ -118,7 +118,7 @@ fn the_tools_are_kept_though_the_question_is_cancelled() {
 #[test]
 fn what_a_panic_leaves_behind_is_whole() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 64 * MIB).unwrap();
+    let scheduler = start(&model, 64 * MIB);
     let tools = tools(&model);
     let asked = || question(&model, &tools, "Set an alarm for 7");
     let beyond = model.config.vocab_size as u32;
@@ -148,7 +148,7 @@ fn what_a_panic_leaves_behind_is_whole() {
 fn what_is_kept_is_bounded_and_who_was_not_needed_for_longest_goes_first() {
     let model = model();
     let limit = MIB;
-    let scheduler = Scheduler::start(model.clone(), 1, limit).unwrap();
+    let scheduler = start(&model, limit);
     let sequence = |i: u32| job(vec![50 + i; 100], vec![Step::Free(1)]);
     let cached = |i| {
         let cached = run(&scheduler, sequence(i)).stats.cached;
@@ -174,7 +174,7 @@ fn what_is_kept_is_bounded_and_who_was_not_needed_for_longest_goes_first() {
 #[test]
 fn what_several_have_in_common_is_held_once() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 64 * MIB).unwrap();
+    let scheduler = start(&model, 64 * MIB);
     let tools = tools(&model);
     let position = 2 * model.config.layers.len() * model.config.head_dim * size_of::<u16>();
     for question in ["Set an alarm for 7", "Wake me at 12", "Ring at 9"] {
@@ -188,7 +188,7 @@ fn what_several_have_in_common_is_held_once() {
 #[test]
 fn of_no_room_nothing_is_made() {
     let model = model();
-    let scheduler = Scheduler::start(model.clone(), 1, 0).unwrap();
+    let scheduler = start(&model, 0);
     for _ in 0..2 {
         let written = run(&scheduler, question(&model, &[2, 30, 40], "Set an alarm"));
         assert_eq!(written.stats.cached, 0);
@@ -202,7 +202,7 @@ fn whatever_was_asked_before_the_answer_is_the_same() {
     let files = ModelFiles::open(std::path::Path::new(checkpoint)).unwrap();
     let model = Arc::new(Model::load(&files, &LoadOptions::default()).unwrap());
     let limit = 96 << 10;
-    let scheduler = Scheduler::start(model.clone(), 1, limit).unwrap();
+    let scheduler = start(&model, limit);
     let mut random = StdRng::seed_from_u64(5);
     let (mut cached, mut fullest, mut last) = (0, 0, Vec::new());
     for _ in 0..300 {

@@ -7,7 +7,7 @@ use rust_inference::{
     embedded,
     model::Model,
     sampling::SamplingParams,
-    scheduler::{Event, Finish, Job, Levers, Logprob, Scheduler, Stats},
+    scheduler::{Capacity, Event, Finish, Job, Levers, Logprob, Place, Scheduler, Stats},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -100,10 +100,30 @@ pub fn job(prompt: Vec<u32>, script: Vec<Step>) -> Job {
     }
 }
 
-pub fn run(scheduler: &Scheduler, mut job: Job) -> Written {
-    let (events, mut received) = mpsc::unbounded_channel();
+/// A scheduler with room for 16 at once, and for so much of what was computed before.
+pub fn start(model: &Arc<Model>, prefix_bytes: usize) -> Scheduler {
+    let capacity = Capacity {
+        parallel: 16,
+        queue: 16,
+        kv_bytes: 64 << 20,
+        prefix_bytes,
+    };
+    Scheduler::start(model.clone(), capacity).unwrap()
+}
+
+pub fn run(scheduler: &Scheduler, job: Job) -> Written {
+    let (_place, received) = submit(scheduler, job);
+    wait(received)
+}
+
+pub fn submit(scheduler: &Scheduler, mut job: Job) -> (Place, mpsc::UnboundedReceiver<Event>) {
+    let (events, received) = mpsc::unbounded_channel();
     job.events = events;
-    let _place = scheduler.submit(job).unwrap();
+    (scheduler.submit(job).unwrap(), received)
+}
+
+/// All that comes until the end.
+pub fn wait(mut received: mpsc::UnboundedReceiver<Event>) -> Written {
     let (mut tokens, mut logprobs) = (Vec::new(), Vec::new());
     loop {
         match received.blocking_recv().unwrap() {
@@ -124,7 +144,7 @@ pub fn run(scheduler: &Scheduler, mut job: Job) -> Written {
 }
 
 /// All ways to set the levers.
-pub fn all_levers() -> impl Iterator<Item = Levers> {
+pub fn all_levers() -> impl Iterator<Item = Levers> + Clone {
     (0..16u8).map(|bits| Levers {
         forced: bits & 1 == 0,
         rows: bits & 2 == 0,
