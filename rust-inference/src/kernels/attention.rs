@@ -14,7 +14,7 @@ mod softmax;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
+use std::{cell::Cell, ops::Range};
 
 use half::f16;
 
@@ -29,6 +29,11 @@ use keys::Keys;
 const CHUNK: usize = 128;
 /// Query rows (queries × heads) that one task takes: enough to make the reading of keys and values cheap.
 const ROWS_A_TASK: usize = 64;
+
+thread_local! {
+    /// What a task works in: memory that is new to the process is slow to come by.
+    static BUFFER: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
 
 /// Keys and values of consecutive positions, for each `kv_heads × head_dim` numbers. All have to be finite.
 #[derive(Clone, Copy, Debug)]
@@ -215,11 +220,13 @@ impl Kernel for WholeTile<'_, '_, '_> {
     fn run<const N: usize, L: Lanes<N>>(self, lanes: L) {
         let Self { shape, tile } = self;
         let (rows, width) = (tile.queries.len(), shape.width());
-        let mut scratch = Scratch::new(tile, width);
-        let mut numbers = vec![0.0; 2 * Rows::len(rows, width)];
-        let (all, one) = numbers.split_at_mut(Rows::len(rows, width));
-        let mut all = Rows::new(all, rows);
-        let mut one = Rows::new(one, rows);
+        let len = Rows::len(rows, width);
+        let mut numbers = BUFFER.take();
+        numbers.resize(2 * len + Scratch::len(rows, width), 0.0);
+        let (all, rest) = numbers.split_at_mut(len);
+        let (one, rest) = rest.split_at_mut(len);
+        let (mut all, mut one) = (Rows::new(all, rows), Rows::new(one, rows));
+        let mut scratch = Scratch::new(tile, width, rest);
         let chunks = tile.chunks(shape);
         let first = chunks.start;
         scratch.chunk(lanes, shape, tile, first, &mut all);
@@ -228,6 +235,7 @@ impl Kernel for WholeTile<'_, '_, '_> {
             all.add(lanes, &one);
         }
         all.write(&mut tile.out);
+        BUFFER.set(numbers);
     }
 }
 
@@ -246,8 +254,11 @@ impl Kernel for ChunkOfTile<'_, '_, '_> {
     fn run<const N: usize, L: Lanes<N>>(self, lanes: L) {
         let (rows, width) = (self.tile.queries.len(), self.shape.width());
         let mut found = Rows::new(&mut self.found[..Rows::len(rows, width)], rows);
-        let mut scratch = Scratch::new(self.tile, width);
+        let mut numbers = BUFFER.take();
+        numbers.resize(Scratch::len(rows, width), 0.0);
+        let mut scratch = Scratch::new(self.tile, width, &mut numbers);
         scratch.chunk(lanes, self.shape, self.tile, self.chunk, &mut found);
+        BUFFER.set(numbers);
     }
 }
 

@@ -41,30 +41,10 @@ pub(super) fn dots<const N: usize, const T: usize, L: Lanes<N>, E: Element>(
     lanes.sums(sums)
 }
 
-/// Adds to each of the `T` rows of `out` the sum of the rows of `values`, each times its weight in `weights`.
-/// All rows of `out` and `values` are equally long, and there are as many weights as values.
+/// To each of the `T` rows of `out` the sum of the rows of `values`, each times its weight in `weights`: of all rows
+/// the `wide` vectors from `at` on, at most `N / T`. There are as many weights as values.
 #[inline(always)]
-pub(super) fn add_weighted<const N: usize, const T: usize, L: Lanes<N>, E: Element>(
-    lanes: L,
-    weights: [&[f32]; T],
-    values: &[&[[E; N]]],
-    mut out: [&mut [[f32; N]]; T],
-) {
-    let (len, wide) = (out[0].len(), N / T);
-    let mut at = 0;
-    while at + wide <= len {
-        add_columns(lanes, weights, values, &mut out, at, wide);
-        at += wide;
-    }
-    while at < len {
-        add_columns(lanes, weights, values, &mut out, at, 1);
-        at += 1;
-    }
-}
-
-/// `add_weighted` for the `wide` vectors of each row from `at` on.
-#[inline(always)]
-fn add_columns<const N: usize, const T: usize, L: Lanes<N>, E: Element>(
+pub(super) fn weighted_sums<const N: usize, const T: usize, L: Lanes<N>, E: Element>(
     lanes: L,
     weights: [&[f32]; T],
     values: &[&[[E; N]]],
@@ -77,11 +57,6 @@ fn add_columns<const N: usize, const T: usize, L: Lanes<N>, E: Element>(
         *row = &row[..values.len()];
     }
     let mut sums = [lanes.splat(0.0); N];
-    for t in 0..T {
-        for j in 0..wide {
-            sums[t * wide + j] = lanes.load(&out[t][at + j]);
-        }
-    }
     for (k, value) in values.iter().enumerate() {
         let value = &value[at..at + wide];
         let mut row = [lanes.splat(0.0); N];

@@ -13,12 +13,13 @@ use super::{
 };
 use crate::kernels::{
     functions::exp,
-    lanes::Lanes,
-    tile::{add_weighted, dots},
+    lanes::{Lanes, WIDEST},
+    tile::{dots, weighted_sums},
 };
 
-/// From this many query rows on, f16 is widened once for all of them, not by each again.
-const WIDEN_FROM: usize = 12;
+/// From this many query rows on, what is read is widened once for all of them, not by each again, and laid out side by
+/// side.
+const WIDEN_FROM: usize = 24;
 
 /// What the positions looked at so far give each query row of a tile.
 pub(super) struct Rows<'s> {
@@ -31,13 +32,14 @@ pub(super) struct Rows<'s> {
 }
 
 /// What a task needs to compute chunks.
-pub(super) struct Scratch {
+pub(super) struct Scratch<'s> {
     /// The queries, each filled up with zeros to whole vectors.
-    queries: Vec<f32>,
+    queries: &'s [f32],
     /// Of each row its product with each key of the chunk, then the weight of the value there.
-    weights: Vec<f32>,
-    /// The widened rows of a block.
-    wide: Vec<f32>,
+    weights: &'s mut [f32],
+    /// The widened rows of a chunk, each `stride` numbers.
+    wide: &'s mut [f32],
+    stride: usize,
 }
 
 impl<'s> Rows<'s> {
@@ -93,17 +95,26 @@ impl Rows<'_> {
     }
 }
 
-impl Scratch {
-    #[inline(always)]
-    pub(super) fn new(tile: &Tile<'_, '_>, width: usize) -> Self {
-        let mut queries = vec![0.0; tile.queries.len() * width];
+impl<'s> Scratch<'s> {
+    /// Numbers that a tile needs.
+    pub(super) fn len(rows: usize, width: usize) -> usize {
+        rows * (width + CHUNK) + CHUNK * stride(width)
+    }
+
+    pub(super) fn new(tile: &Tile<'_, '_>, width: usize, numbers: &'s mut [f32]) -> Self {
+        let rows = tile.queries.len();
+        let (queries, numbers) = numbers.split_at_mut(rows * width);
         for (query, place) in tile.queries.iter().zip(queries.chunks_exact_mut(width)) {
-            place[..query.len()].copy_from_slice(query);
+            let (place, rest) = place.split_at_mut(query.len());
+            place.copy_from_slice(query);
+            rest.fill(0.0);
         }
+        let (weights, wide) = numbers.split_at_mut(rows * CHUNK);
         Self {
             queries,
-            weights: vec![0.0; tile.queries.len() * CHUNK],
-            wide: vec![0.0; BLOCK * width],
+            weights,
+            wide,
+            stride: stride(width),
         }
     }
 
@@ -137,12 +148,10 @@ impl Scratch {
                 weigh(lanes, shape, weights.as_chunks_mut::<N>().0, &visible)
             };
         }
-        out.values.fill(0.0);
-        for block in blocks {
-            self.add_values(lanes, tile, start, block, &seen, out.values);
-        }
+        self.values(lanes, tile, start, first..end, &seen, out.values);
     }
 
+    /// The products of all query rows with the keys of a block.
     #[inline(always)]
     fn products<const N: usize, L: Lanes<N>>(
         &mut self,
@@ -152,56 +161,78 @@ impl Scratch {
         block: usize,
         seen: &Range<usize>,
     ) {
-        let first = start + block * BLOCK;
-        let (queries, at) = (&self.queries, block * BLOCK);
-        if tile.queries.len() < WIDEN_FROM
-            && let Some(keys) = tile.keys.rows::<N, f16>(Side::Keys, first, seen)
-        {
-            return block_products(lanes, queries, &keys, at, &mut self.weights);
+        let at = block * BLOCK;
+        if tile.queries.len() < WIDEN_FROM {
+            if let Some(keys) = tile.keys.rows::<N, f16>(Side::Keys, start + at, seen) {
+                return block_products(lanes, self.queries, &keys, at, self.weights);
+            }
+            if let Some(keys) = tile.keys.rows::<N, f32>(Side::Keys, start + at, seen) {
+                return block_products(lanes, self.queries, &keys, at, self.weights);
+            }
         }
-        if let Some(keys) = tile.keys.rows::<N, f32>(Side::Keys, first, seen) {
-            return block_products(lanes, queries, &keys, at, &mut self.weights);
+        let wide = &mut self.wide[..BLOCK * self.stride];
+        (tile.keys).widen(lanes, Side::Keys, start + at, seen, wide, self.stride);
+        let width = self.queries.len() / tile.queries.len();
+        let mut keys = [&wide.as_chunks::<N>().0[..width / N]; BLOCK];
+        for (row, key) in wide.chunks_exact(self.stride).zip(&mut keys) {
+            *key = row[..width].as_chunks().0;
         }
-        (tile.keys).widen(lanes, Side::Keys, first, seen, &mut self.wide);
-        let keys = block_rows(&self.wide);
-        block_products(lanes, queries, &keys, at, &mut self.weights);
+        block_products(lanes, self.queries, &keys, at, self.weights);
     }
 
+    /// The weighted sums of the values of the chunk's positions in `range`.
     #[inline(always)]
-    fn add_values<const N: usize, L: Lanes<N>>(
+    fn values<const N: usize, L: Lanes<N>>(
         &mut self,
         lanes: L,
         tile: &Tile<'_, '_>,
         start: usize,
-        block: usize,
+        range: Range<usize>,
         seen: &Range<usize>,
         out: &mut [f32],
     ) {
-        let first = start + block * BLOCK;
-        let (weights, at) = (&self.weights, block * BLOCK);
-        if tile.queries.len() < WIDEN_FROM
-            && let Some(values) = tile.keys.rows::<N, f16>(Side::Values, first, seen)
-        {
-            return block_values(lanes, weights, &values, at, out);
+        let count = range.len();
+        if tile.queries.len() < WIDEN_FROM {
+            if let Some(rows) = chunk_rows::<N, f16>(tile, start, &range, seen) {
+                return chunk_values(lanes, &*self.weights, range.start, &rows[..count], out);
+            }
+            if let Some(rows) = chunk_rows::<N, f32>(tile, start, &range, seen) {
+                return chunk_values(lanes, &*self.weights, range.start, &rows[..count], out);
+            }
         }
-        if let Some(values) = tile.keys.rows::<N, f32>(Side::Values, first, seen) {
-            return block_values(lanes, weights, &values, at, out);
+        let wide = &mut self.wide[..count * self.stride];
+        let blocks = wide.chunks_exact_mut(BLOCK * self.stride);
+        for (at, wide) in range.clone().step_by(BLOCK).zip(blocks) {
+            (tile.keys).widen(lanes, Side::Values, start + at, seen, wide, self.stride);
         }
-        (tile.keys).widen(lanes, Side::Values, first, seen, &mut self.wide);
-        let values = block_rows(&self.wide);
-        block_values(lanes, weights, &values, at, out);
+        let width = self.queries.len() / tile.queries.len();
+        let mut rows = [&wide.as_chunks::<N>().0[..width / N]; CHUNK];
+        for (row, place) in wide.chunks_exact(self.stride).zip(&mut rows) {
+            *place = row[..width].as_chunks().0;
+        }
+        chunk_values(lanes, &*self.weights, range.start, &rows[..count], out);
     }
 }
 
+/// Numbers from one widened row to the next: a vector more than there are, because rows that lie a power of two apart
+/// share few places in the nearest cache.
+fn stride(width: usize) -> usize {
+    width + WIDEST
+}
+
+/// The values of the chunk's positions in `range`, if all are kept as `E` and fill whole vectors.
 #[inline(always)]
-fn block_rows<const N: usize>(wide: &[f32]) -> [&[[f32; N]]; BLOCK] {
-    let vectors = wide.as_chunks::<N>().0;
-    let len = vectors.len() / BLOCK;
-    let mut rows = [&vectors[..len]; BLOCK];
-    for (row, place) in vectors.chunks_exact(len).zip(&mut rows) {
-        *place = row;
+fn chunk_rows<'a, const N: usize, E: Stored>(
+    tile: &Tile<'a, '_>,
+    start: usize,
+    range: &Range<usize>,
+    seen: &Range<usize>,
+) -> Option<[&'a [[E; N]]; CHUNK]> {
+    let mut rows: [&[[E; N]]; CHUNK] = [&[]; CHUNK];
+    for (at, rows) in (range.clone().step_by(BLOCK)).zip(rows.as_chunks_mut().0) {
+        *rows = tile.keys.rows(Side::Values, start + at, seen)?;
     }
-    rows
+    Some(rows)
 }
 
 /// The products of all query rows with the keys of the block at `at`, to their place in `products`.
@@ -253,26 +284,50 @@ fn row_products<const N: usize, const T: usize, L: Lanes<N>, E: Stored>(
     }
 }
 
-/// Adds the weighted values of the block at `at` to all rows of `out`.
+/// The weighted sums of `values`, whose weights begin at `first` in each row's, for all query rows.
 #[inline(always)]
-fn block_values<const N: usize, L: Lanes<N>, E: Stored>(
+fn chunk_values<const N: usize, L: Lanes<N>, E: Stored>(
     lanes: L,
     weights: &[f32],
-    values: &[&[[E; N]]; BLOCK],
-    at: usize,
+    first: usize,
+    values: &[&[[E; N]]],
     out: &mut [f32],
 ) {
     let len = values[0].len();
-    let mut out = out.as_chunks_mut::<N>().0.chunks_exact_mut(len);
-    let mut weights = (weights.chunks_exact(CHUNK)).map(|row| &row[at..at + BLOCK]);
+    let (mut at, wide) = (0, N / 4);
+    // A few columns for all rows, so that they stay in the nearest cache.
+    while at + wide <= len {
+        column_values(lanes, weights, first, values, out, at, wide);
+        at += wide;
+    }
+    while at < len {
+        column_values(lanes, weights, first, values, out, at, 1);
+        at += 1;
+    }
+}
+
+/// The same for the `wide` vectors from `at` on.
+#[inline(always)]
+fn column_values<const N: usize, L: Lanes<N>, E: Stored>(
+    lanes: L,
+    weights: &[f32],
+    first: usize,
+    values: &[&[[E; N]]],
+    out: &mut [f32],
+    at: usize,
+    wide: usize,
+) {
+    let mut out = (out.as_chunks_mut::<N>().0).chunks_exact_mut(values[0].len());
+    let mut weights = (weights.chunks_exact(CHUNK)).map(|row| &row[first..]);
     while let (Some(o), Some(w)) = (out.next(), weights.next()) {
         if out.len() < 3 {
-            add_weighted(lanes, [w], values, [o]);
+            weighted_sums(lanes, [w], values, &mut [o], at, wide);
             continue;
         }
         let mut next = || out.next().zip(weights.next());
         if let (Some((o1, w1)), Some((o2, w2)), Some((o3, w3))) = (next(), next(), next()) {
-            add_weighted(lanes, [w, w1, w2, w3], values, [o, o1, o2, o3]);
+            let out = &mut [o, o1, o2, o3];
+            weighted_sums(lanes, [w, w1, w2, w3], values, out, at, wide);
         }
     }
 }

@@ -127,7 +127,8 @@ impl<'a> Keys<'a> {
         Some(rows)
     }
 
-    /// Writes the rows that `rows` would give to `wide`, widened, each filled up with zeros to whole vectors.
+    /// Writes the rows that `rows` would give to `wide`, widened, each filled up with zeros to whole vectors, and
+    /// `stride` numbers apart.
     #[inline(always)]
     pub(super) fn widen<const N: usize, L: Lanes<N>>(
         &self,
@@ -136,9 +137,9 @@ impl<'a> Keys<'a> {
         first: usize,
         seen: &Range<usize>,
         wide: &mut [f32],
+        stride: usize,
     ) {
-        let width = wide.len() / BLOCK;
-        for (i, wide) in wide.chunks_exact_mut(width).enumerate() {
+        for (i, wide) in wide.chunks_exact_mut(stride).enumerate() {
             let position = (first + i).max(seen.start).min(seen.end - 1);
             let (part, row) = self.find(position);
             let range = row * self.stride + self.head.start..row * self.stride + self.head.end;
@@ -155,14 +156,14 @@ impl<'a> Keys<'a> {
 #[inline(always)]
 fn widen_row<const N: usize, L: Lanes<N>, E: Stored>(lanes: L, numbers: &[E], wide: &mut [f32]) {
     let (vectors, rest) = numbers.as_chunks::<N>();
-    let wide = wide.as_chunks_mut::<N>().0;
+    let (wide, _) = wide.as_chunks_mut::<N>();
     for (vector, wide) in vectors.iter().zip(&mut *wide) {
         lanes.store(E::load(lanes, vector), wide);
     }
-    if !rest.is_empty() {
-        let mut last = [E::ZERO; N];
-        last[..rest.len()].copy_from_slice(rest);
-        lanes.store(E::load(lanes, &last), &mut wide[vectors.len()]);
+    let wide = wide[vectors.len()..].as_flattened_mut();
+    wide.fill(0.0);
+    for (number, wide) in rest.iter().zip(wide) {
+        *wide = number.widened();
     }
 }
 

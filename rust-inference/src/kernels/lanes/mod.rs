@@ -38,15 +38,11 @@ pub(super) trait Lanes<const N: usize>: Copy {
 
 /// Numbers that are widened to f32 as they are loaded.
 pub(super) trait Element: Copy + Sync {
-    const ZERO: Self;
-
     fn widened(self) -> f32;
     fn load<const N: usize, L: Lanes<N>>(lanes: L, from: &[Self; N]) -> L::V;
 }
 
 impl Element for f32 {
-    const ZERO: Self = 0.0;
-
     #[inline(always)]
     fn widened(self) -> f32 {
         self
@@ -59,8 +55,6 @@ impl Element for f32 {
 }
 
 impl Element for f16 {
-    const ZERO: Self = f16::ZERO;
-
     #[inline(always)]
     fn widened(self) -> f32 {
         self.to_f32()
@@ -73,8 +67,6 @@ impl Element for f16 {
 }
 
 impl Element for bf16 {
-    const ZERO: Self = bf16::ZERO;
-
     #[inline(always)]
     fn widened(self) -> f32 {
         f32::from_bits(u32::from(self.to_bits()) << 16)
