@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rust_inference::{
-    constrain::ArgumentOrder, kernels::Weights, scheduler::Capacity, scrape::Address,
+    constrain::ArgumentOrder,
+    kernels::{Kernel, Weights},
+    scheduler::Capacity,
+    scrape::Address,
 };
 
 pub(crate) use self::bench::{Bench, Part};
@@ -65,6 +68,9 @@ pub(crate) struct Serve {
         env = "CALLSPAN_WEIGHTS"
     )]
     pub(crate) weights: WeightsFormat,
+    /// Instructions to compute with: auto (the best that the processor has), portable, avx2, avxvnni or avx512vnni
+    #[arg(long, value_name = "NAME", default_value = "auto", env = "CALLSPAN_KERNEL", value_parser = Kernel::named)]
+    pub(crate) kernel: Kernel,
     /// Most tokens of one answer
     #[arg(long, value_name = "N", default_value_t = 1024, env = "CALLSPAN_MAX_TOKENS", value_parser = at_least_one)]
     pub(crate) max_tokens: usize,

@@ -53,6 +53,7 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         None => default_socket("inference")
             .map_err(|error| Failure::usage(error, "give --socket PATH"))?,
     };
+    args.kernel.choose();
     let default = LoadOptions::default();
     let options = LoadOptions {
         weights: args.weights.into(),
@@ -98,8 +99,9 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         };
         let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
         tell(&format!(
-            "serving {name} on {0}; try: cargo run -p ipc -- health {0}",
-            socket.display()
+            "serving {name} on {0} with {1}; try: cargo run -p ipc -- health {0}",
+            socket.display(),
+            args.kernel.name()
         ));
         if let Some(place) = metrics {
             tell(&format!("metrics at {place}"));

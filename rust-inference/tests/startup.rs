@@ -10,6 +10,8 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{Server, program};
+use rust_inference::kernels::Kernel;
+use serde_json::json;
 
 /// Runs the program, which must fail; gives its exit status, what it says is wrong, and the cure.
 fn failed(flags: &[&str]) -> (i32, String, String) {
@@ -125,6 +127,20 @@ fn it_serves_though_nobody_reads_what_it_says() {
 }
 
 #[test]
+fn every_kernel_of_the_processor_can_be_asked_for_and_health_names_it() {
+    for kernel in Kernel::available() {
+        let server = Server::start(&["--kernel", kernel.name()]);
+        assert_eq!(server.detail("kernel"), kernel.name());
+        let question = common::chat("How many miles is 12 km?");
+        let answer = server.generate(&json!({"chat": question, "max_tokens": 4}));
+        assert!(answer["done"]["usage"].is_object(), "{answer}");
+    }
+    let server = Server::start(&[]);
+    let best = Kernel::available().last().unwrap().name();
+    assert_eq!(server.detail("kernel"), best);
+}
+
+#[test]
 fn a_wrong_flag_is_told_with_its_cure() {
     for (flags, what, fix) in [
         (
@@ -133,6 +149,11 @@ fn a_wrong_flag_is_told_with_its_cure() {
             "'--socket'",
         ),
         (&["--queue", "0"], "give 1 or more", "rust-inference --help"),
+        (
+            &["--kernel", "abacus"],
+            "give auto, portable",
+            "rust-inference --help",
+        ),
         (
             &["--threads", "many"],
             "give a whole number",

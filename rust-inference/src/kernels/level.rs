@@ -1,6 +1,6 @@
 //! The instruction sets that loops over floats are compiled for.
 
-use std::sync::OnceLock;
+use super::Kernel;
 
 /// See [`super::lanes`] for what is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,28 +14,16 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The best level of this processor, looked up once.
+    /// The level of the kernel that was chosen.
     pub(crate) fn best() -> Self {
-        static BEST: OnceLock<Level> = OnceLock::new();
-        *BEST.get_or_init(|| Self::available().last().copied().unwrap_or(Self::Portable))
+        Kernel::chosen().level()
     }
 
     /// All levels of this processor, the best last.
+    #[cfg(test)]
     pub(crate) fn available() -> Vec<Self> {
-        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
-        let mut levels = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c");
-            if avx2 {
-                levels.push(Self::Avx2);
-            }
-            if avx2 && is_x86_feature_detected!("avx512f") {
-                levels.push(Self::Avx512);
-            }
-        }
+        let mut levels: Vec<_> = Kernel::available().into_iter().map(Kernel::level).collect();
+        levels.dedup();
         levels
     }
 }

@@ -25,6 +25,7 @@ use ipc::{
 pub use self::metrics::CONTENT_TYPE as METRICS_TYPE;
 use self::{metrics::Metrics, offered::Compiler};
 use crate::{
+    kernels::Kernel,
     model::Model,
     scheduler::{Capacity, Scheduler},
 };
@@ -162,6 +163,7 @@ impl Service for Inference {
             ("vocabulary", config.vocab_size.to_string()),
             ("context", config.context.to_string()),
             ("max_tokens", self.max_tokens.to_string()),
+            ("kernel", Kernel::chosen().name().to_owned()),
             ("threads", self.threads.to_string()),
             ("parallel", capacity.parallel.to_string()),
             ("running", self.scheduler.running().to_string()),

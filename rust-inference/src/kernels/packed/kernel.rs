@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::kernels::Level;
+
 #[cfg(target_arch = "x86_64")]
 use super::lanes_x86::{Avx2, Avx512Vnni, AvxVnni};
 use super::{
@@ -51,9 +53,46 @@ impl Kernel {
         kernels
     }
 
-    /// The kernel that products run on, decided once.
+    /// The best kernel of this processor.
+    fn best() -> Self {
+        Self::available().last().copied().unwrap_or(Self::Portable)
+    }
+
+    /// The kernel that everything runs on: the best one, unless another was chosen before anything was computed.
     pub fn chosen() -> Self {
-        *CHOSEN.get_or_init(|| Self::available().last().copied().unwrap_or(Self::Portable))
+        *CHOSEN.get_or_init(Self::best)
+    }
+
+    /// Has everything run on this kernel. Only the first choice counts.
+    pub fn choose(self) {
+        CHOSEN.get_or_init(|| self);
+    }
+
+    /// The kernel of this name, or the best for `auto`. Tells what there is if this processor has no such kernel.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let available = Self::available();
+        if name == "auto" {
+            return Ok(Self::best());
+        }
+        let found = available.iter().find(|kernel| kernel.name() == name);
+        found.copied().ok_or_else(|| {
+            let names: Vec<&str> = available.into_iter().map(Self::name).collect();
+            format!(
+                "this processor has no kernel of that name; give auto, {}",
+                names.join(", ")
+            )
+        })
+    }
+
+    /// The instructions that floats are computed with beside it.
+    pub(in crate::kernels) fn level(self) -> Level {
+        match self {
+            Self::Portable => Level::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 | Self::AvxVnni => Level::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => Level::Avx512,
+        }
     }
 
     pub fn name(self) -> &'static str {
