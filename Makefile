@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check soak bench bench-constraint bench-levers bench-start deny \
+.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check soak bench bench-constraint bench-levers bench-start deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -68,6 +68,9 @@ bench-start: setup ## a model's first start and later ones: time to the first an
 
 bench-levers: setup ## what forced tokens, candidate rows, speculation and the prefix cache are worth, one by one
 	@.venv/bin/python -B bench/levers.py
+
+verify-functiongemma: setup ## compare a checkpoint with transformers: MODEL=DIR (needs torch and transformers in .venv)
+	@.venv/bin/python -B scripts/verify_functiongemma.py $(MODEL)
 
 deny: ## licences and advisories of the Rust dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo 'cargo-deny is missing; fix: cargo install cargo-deny --locked' >&2; exit 1; }

@@ -114,6 +114,9 @@ pub(crate) enum Command {
     /// Say whether a text is one that the constraint accepts: exit 0 if it is, 1 with the byte and what was expected if not,
     /// 2 if the schemas cannot be kept to
     Accept(Accept),
+    /// Print the logits of texts, to compare them with another engine's: for each line of standard input, a JSON string in
+    /// the model's own format, a line {"ids", "columns"}, then a row of little-endian f32 for each id
+    Logits(Logits),
     /// Print what was understood of the tools' schemas, and what was refused; exit 1 if anything was
     Schema {
         /// A file with tools, as `OpenAI` writes them: […] or {"tools": […]}
@@ -134,6 +137,16 @@ fn mib(text: &str) -> Result<usize, String> {
         Ok(_) => Err("give at most 1048576".to_owned()),
         Err(_) => Err("give a whole number of MiB, 0 to keep nothing".to_owned()),
     }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Logits {
+    /// A Hugging Face directory of a Gemma 3 text checkpoint [default: the small model that is built in]
+    #[arg(long, value_name = "DIR", env = "CALLSPAN_MODEL")]
+    pub(crate) model: Option<PathBuf>,
+    /// What the weights are kept as in memory
+    #[arg(long, value_name = "FORMAT", default_value = "f32")]
+    pub(crate) weights: WeightsFormat,
 }
 
 #[derive(Args, Debug)]

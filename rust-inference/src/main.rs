@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
         Some(cli::Command::Render { input, batch }) => commands::render(&input, batch),
         Some(cli::Command::Parse { tools, batch }) => commands::parse(tools.as_deref(), batch),
+        Some(cli::Command::Logits(args)) => logits(&args),
         Some(cli::Command::Accept(args)) => commands::accept(&args),
         Some(cli::Command::Schema {
             tools,
@@ -45,6 +46,16 @@ fn load(dir: Option<&Path>, options: &LoadOptions) -> Result<Model, Failure> {
         }),
         None => Model::load(&embedded::files(), options).map_err(|error| Failure::new(error, "rebuild: the model built in is damaged")),
     }
+}
+
+fn logits(args: &cli::Logits) -> Result<(), Failure> {
+    let options = LoadOptions {
+        weights: args.weights.into(),
+        // Whoever compares does not want it to write beside what is compared.
+        packed_cache: false,
+        ..LoadOptions::default()
+    };
+    commands::logits(&load(args.model.as_deref(), &options)?)
 }
 
 fn serve(args: cli::Serve) -> Result<(), Failure> {
