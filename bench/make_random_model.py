@@ -2,7 +2,8 @@
 """Makes a model of random weights in the exact shape of Gemma 3 270M, which is FunctionGemma's: speed does not depend
 on what the weights are, so that what is measured with this holds for a checkpoint that may not be passed on.
 
-Needs Python only. The same seed gives the same files. usage: bench/make_random_model.py OUTDIR [--tiny] [--seed N]
+Needs Python only, and numpy for a GGUF of other than bf16. The same seed gives the same files.
+usage: bench/make_random_model.py OUTDIR [--tiny] [--seed N] [--gguf bf16,f16,q8_0,q4_0]
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from random_vocabulary import SIZE, tokenizer
+import random_gguf
+from random_vocabulary import SIZE, tokenizer, vocabulary
 
 EOS = [1, 50, 106]
 FULL = {
@@ -142,7 +144,7 @@ def write_weights(path: Path, shape: dict[str, int], seed: int) -> None:
                 file.write(weights(source, min(step, rows - start) * columns, deviation))
 
 
-def make(folder: Path, *, tiny: bool = False, seed: int = 0) -> None:
+def make(folder: Path, *, tiny: bool = False, seed: int = 0, gguf: Sequence[str] = ()) -> None:
     shape = TINY if tiny else FULL
     generation = {
         "bos_token_id": 2,
@@ -152,14 +154,17 @@ def make(folder: Path, *, tiny: bool = False, seed: int = 0) -> None:
         "top_k": 64,
         "top_p": 0.95,
     }
+    words = vocabulary()
     folder.mkdir(parents=True, exist_ok=True)
     for name, contents in (
         ("config.json", config(shape)),
         ("generation_config.json", generation),
-        ("tokenizer.json", tokenizer()),
+        ("tokenizer.json", tokenizer(words)),
     ):
         (folder / name).write_text(json.dumps(contents, ensure_ascii=False, indent=None), "utf-8")
     write_weights(folder / "model.safetensors", shape, seed)
+    for kind in gguf:
+        random_gguf.write(folder, kind, words)
 
 
 def main() -> None:
@@ -167,8 +172,15 @@ def main() -> None:
     parser.add_argument("folder", metavar="OUTDIR", type=Path)
     parser.add_argument("--tiny", action="store_true", help="all the vocabulary, two layers of 64: 34 MB")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--gguf",
+        type=lambda kinds: kinds.split(","),
+        default=[],
+        metavar="KINDS",
+        help="make model-KIND.gguf, too: any of bf16,f16,q8_0,q4_0",
+    )
     asked = parser.parse_args()
-    make(asked.folder, tiny=asked.tiny, seed=asked.seed)
+    make(asked.folder, tiny=asked.tiny, seed=asked.seed, gguf=asked.gguf)
 
 
 if __name__ == "__main__":

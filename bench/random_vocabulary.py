@@ -142,9 +142,29 @@ def vocabulary() -> Vocabulary:
     return made
 
 
-def tokenizer() -> dict[str, object]:
+def scores(ids: dict[str, int]) -> list[float]:
+    """SentencePiece's: what it was told to have, then its own tokens in the order of its learning them."""
+    own = {*added_tokens(), *(f"<0x{byte:02X}>" for byte in range(256))}
+    return [0.0 if token in own else -float(place) for token, place in ids.items()]
+
+
+def pairs(ids: dict[str, int]) -> list[tuple[str, str]]:
+    """Every pair of tokens that makes a token, the best first: so transformers writes SentencePiece's tokenizers."""
+    every = []
+    for token, score in zip(ids, scores(ids), strict=True):
+        cut = [(token[:place], token[place:]) for place in range(1, len(token))]
+        known = [(left, right) for left, right in cut if left in ids and right in ids]
+        every += [(score, pair) for pair in sorted(known, key=lambda pair: (ids[pair[0]], ids[pair[1]]))]
+    every.sort(key=lambda scored: (scored[0], len(scored[1][0]), len(scored[1][1])), reverse=True)
+    return [pair for _, pair in every]
+
+
+def is_control(place: int) -> bool:
+    return place < FIRST_TEXT and place not in NOT_SPECIAL
+
+
+def tokenizer(made: Vocabulary) -> dict[str, object]:
     """The contents of tokenizer.json."""
-    made = vocabulary()
     added = [
         {
             "id": made.ids[token],
@@ -153,7 +173,7 @@ def tokenizer() -> dict[str, object]:
             "lstrip": False,
             "rstrip": False,
             "normalized": False,
-            "special": made.ids[token] < FIRST_TEXT and made.ids[token] not in NOT_SPECIAL,
+            "special": is_control(made.ids[token]),
         }
         for token in added_tokens()
     ]
@@ -195,6 +215,6 @@ def tokenizer() -> dict[str, object]:
             "byte_fallback": True,
             "ignore_merges": False,
             "vocab": made.ids,
-            "merges": [list(pair) for pair in made.ranks],
+            "merges": [list(pair) for pair in pairs(made.ids)],
         },
     }

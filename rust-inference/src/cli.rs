@@ -4,6 +4,7 @@ mod bench;
 
 use std::path::PathBuf;
 
+use crate::load::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rust_inference::{
     constrain::ArgumentOrder,
@@ -30,7 +31,8 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   rust-inference --socket /tmp/inf.sock              serve the built-in model
-  rust-inference --model ~/functiongemma-270m-it     serve a Hugging Face directory
+  rust-inference --model google/functiongemma-270m-it  serve a model of Hugging Face, downloaded once
+  rust-inference --model ~/my-model --adapter home=~/lora  serve a directory, and an adapter that requests may name
   rust-inference bench --threads 1,2,4               measure how fast this machine runs it
   rust-inference render --input chat.json            print the prompt of {\"messages\": […], \"tools\": […]}
   rust-inference parse --tools tools.json < text     print the calls in a model's text
@@ -43,9 +45,8 @@ pub(crate) struct Serve {
     /// Where to listen [default: $`XDG_RUNTIME_DIR/callspan/inference.sock`]
     #[arg(long, value_name = "PATH", env = "CALLSPAN_INFERENCE_SOCKET")]
     pub(crate) socket: Option<PathBuf>,
-    /// A Hugging Face directory of a Gemma 3 text checkpoint [default: the small model that is built in]
-    #[arg(long, value_name = "DIR", env = "CALLSPAN_MODEL")]
-    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: Choice,
     /// Requests that are worked on at once: they share the reading of the weights
     #[arg(long, value_name = "N", default_value_t = Capacity::default().parallel, env = "CALLSPAN_PARALLEL", value_parser = parallel)]
     pub(crate) parallel: usize,
@@ -141,8 +142,8 @@ fn mib(text: &str) -> Result<usize, String> {
 
 #[derive(Args, Debug)]
 pub(crate) struct Logits {
-    /// A Hugging Face directory of a Gemma 3 text checkpoint [default: the small model that is built in]
-    #[arg(long, value_name = "DIR", env = "CALLSPAN_MODEL")]
+    /// As when serving [default: the small model that is built in]
+    #[arg(long, value_name = "MODEL", env = "CALLSPAN_MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// What the weights are kept as in memory
     #[arg(long, value_name = "FORMAT", default_value = "f32")]

@@ -4,6 +4,7 @@ pub mod cache;
 pub mod constrain;
 pub mod embedded;
 pub mod functiongemma;
+pub mod hub;
 pub mod kernels;
 pub mod model;
 pub mod sampling;

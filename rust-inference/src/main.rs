@@ -3,16 +3,16 @@
 mod benchmark;
 mod cli;
 mod commands;
+mod load;
 
-use std::{io::Write as _, path::Path, process::ExitCode, sync::Arc};
+use std::{io::Write as _, process::ExitCode, sync::Arc};
 
 use ipc::{
     listen::{Listener, default_socket},
     program::{Failure, command_line, report, shutdown_on_signals},
 };
 use rust_inference::{
-    embedded,
-    model::{LoadOptions, Model, ModelFiles, PackedCache},
+    model::{LoadOptions, PackedCache},
     scheduler::Capacity,
     scrape::{Address, Endpoint},
     service::Inference,
@@ -35,19 +35,6 @@ fn main() -> ExitCode {
     report(result)
 }
 
-/// The model of a directory, or the one that is built in.
-fn load(dir: Option<&Path>, options: &LoadOptions) -> Result<Model, Failure> {
-    match dir {
-        Some(dir) => ModelFiles::open(dir).and_then(|files| Model::load(&files, options)).map_err(|error| {
-            Failure::usage(
-                format!("cannot load the model {}: {error}", dir.display()),
-                "give --model a directory with config.json, tokenizer.json and *.safetensors of a Gemma 3 text model, or leave it out",
-            )
-        }),
-        None => Model::load(&embedded::files(), options).map_err(|error| Failure::new(error, "rebuild: the model built in is damaged")),
-    }
-}
-
 fn logits(args: &cli::Logits) -> Result<(), Failure> {
     let options = LoadOptions {
         weights: args.weights.into(),
@@ -55,7 +42,7 @@ fn logits(args: &cli::Logits) -> Result<(), Failure> {
         packed_cache: false,
         ..LoadOptions::default()
     };
-    commands::logits(&load(args.model.as_deref(), &options)?)
+    commands::logits(&load::model(args.model.as_deref(), None, &options)?)
 }
 
 fn serve(args: cli::Serve) -> Result<(), Failure> {
@@ -71,7 +58,7 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         threads: args.threads.unwrap_or(default.threads),
         packed_cache: !args.no_packed_cache,
     };
-    let model = load(args.model.as_deref(), &options)?;
+    let model = args.model.load(&options)?;
     // Whoever started it may not be listening to what it says any more.
     let tell = |what: &str| drop(writeln!(std::io::stderr(), "rust-inference: {what}"));
     for note in &model.notes {

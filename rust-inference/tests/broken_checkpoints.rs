@@ -94,7 +94,7 @@ fn a_missing_or_cut_file_is_named() {
     for name in ["config.json", "tokenizer.json"] {
         fs::copy(good.join(name), dir.path().join(name)).unwrap();
     }
-    assert!(load(dir.path()).unwrap_err().contains("*.safetensors"));
+    assert!(load(dir.path()).unwrap_err().contains("model.safetensors"));
     let bytes = fs::read(good.join("model.safetensors")).unwrap();
     for length in [0, 7, 100, bytes.len() / 2, bytes.len() - 1] {
         fs::write(dir.path().join("model.safetensors"), &bytes[..length]).unwrap();
@@ -105,8 +105,8 @@ fn a_missing_or_cut_file_is_named() {
     }
 }
 
-#[test]
-fn a_sharded_checkpoint_is_read_whole() {
+/// A good checkpoint in two shards.
+fn sharded() -> tempfile::TempDir {
     let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/several-kv-heads");
     let dir = tempfile::tempdir().unwrap();
     for name in ["config.json", "tokenizer.json"] {
@@ -118,16 +118,76 @@ fn a_sharded_checkpoint_is_read_whole() {
         .tensors()
         .into_iter()
         .partition(|(name, _)| name.contains("mlp"));
-    for (name, part) in [
-        ("model-00001-of-00002", first),
-        ("model-00002-of-00002", second),
-    ] {
-        fs::write(
-            dir.path().join(format!("{name}.safetensors")),
-            serialize(part, None).unwrap(),
-        )
-        .unwrap();
+    for (name, part) in [(SHARDS[0], first), (SHARDS[1], second)] {
+        fs::write(dir.path().join(name), serialize(part, None).unwrap()).unwrap();
     }
-    let (one, sharded) = (load(&good).unwrap(), load(dir.path()).unwrap());
-    assert_eq!(one.parameters(), sharded.parameters());
+    dir
+}
+
+const SHARDS: [&str; 2] = [
+    "model-00001-of-00002.safetensors",
+    "model-00002-of-00002.safetensors",
+];
+
+/// What lists two shards of one tensor each.
+fn index(shards: [&str; 2]) -> String {
+    format!(
+        r#"{{"metadata":{{}},"weight_map":{{"a":"{}","b":"{}"}}}}"#,
+        shards[0], shards[1]
+    )
+}
+
+#[test]
+fn a_sharded_checkpoint_is_read_whole_whatever_lies_beside_it() {
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/several-kv-heads");
+    let parameters = load(&good).unwrap().parameters();
+    let dir = sharded();
+    assert_eq!(load(dir.path()).unwrap().parameters(), parameters);
+    for other in ["adapter_model.safetensors", "consolidated.safetensors"] {
+        fs::write(dir.path().join(other), "not weights").unwrap();
+    }
+    assert_eq!(load(dir.path()).unwrap().parameters(), parameters);
+    fs::write(
+        dir.path().join("model.safetensors.index.json"),
+        index(SHARDS),
+    )
+    .unwrap();
+    assert_eq!(load(dir.path()).unwrap().parameters(), parameters);
+}
+
+#[test]
+fn a_shard_that_is_missing_is_named_with_an_index_and_without() {
+    for with_index in [true, false] {
+        let dir = sharded();
+        if with_index {
+            fs::write(
+                dir.path().join("model.safetensors.index.json"),
+                index(SHARDS),
+            )
+            .unwrap();
+        }
+        fs::remove_file(dir.path().join(SHARDS[1])).unwrap();
+        let error = load(dir.path()).unwrap_err();
+        assert!(
+            error.contains("model-00002-of-00002.safetensors is missing"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_index_that_leads_elsewhere_and_an_adapter_alone_are_refused() {
+    let dir = sharded();
+    let elsewhere = index(["../model.safetensors", SHARDS[1]]);
+    fs::write(dir.path().join("model.safetensors.index.json"), elsewhere).unwrap();
+    assert!(
+        load(dir.path())
+            .unwrap_err()
+            .contains("../model.safetensors")
+    );
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        fs::write(dir.path().join(name), "{}").unwrap();
+    }
+    assert!(load(dir.path()).unwrap_err().contains("--lora"));
 }

@@ -43,8 +43,9 @@ pub(crate) fn run(plan: &Bench) -> Result<(), Failure> {
     for &weights in &plan.weights {
         for &threads in threads {
             let since = Instant::now();
-            let model = load(
+            let model = load::model(
                 plan.model.as_deref(),
+                None,
                 &LoadOptions {
                     weights: weights.into(),
                     threads,

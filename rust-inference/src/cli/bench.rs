@@ -8,8 +8,8 @@ use super::{WeightsFormat, at_least_one, threads};
 
 #[derive(Args, Debug)]
 pub(crate) struct Bench {
-    /// A Hugging Face directory of a Gemma 3 text checkpoint [default: the small model that is built in]
-    #[arg(long, value_name = "DIR", env = "CALLSPAN_MODEL")]
+    /// As when serving [default: the small model that is built in]
+    #[arg(long, value_name = "MODEL", env = "CALLSPAN_MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// What the weights are kept as, one after the other
     #[arg(long, value_name = "FORMAT,…", value_delimiter = ',', default_value = super::DEFAULT_WEIGHTS)]

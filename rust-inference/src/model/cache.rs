@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    Model,
+    Adapter, Model,
     kv_rows::{KvRows, KvShape},
 };
 use crate::kernels::KvPart;
@@ -25,6 +25,8 @@ pub struct KvCache {
 #[derive(Clone, Debug, Default)]
 pub struct Frozen {
     parts: Vec<Part>,
+    /// What the sequence was computed with.
+    adapter: Option<Arc<Adapter>>,
 }
 
 /// The first positions of a segment.
@@ -68,6 +70,17 @@ impl KvCache {
             }
         }
         cache
+    }
+
+    /// A sequence that is computed with this adapter. Nothing of it may have been computed yet.
+    #[must_use]
+    pub fn with_adapter(mut self, adapter: Option<Arc<Adapter>>) -> Self {
+        self.frozen.adapter = adapter;
+        self
+    }
+
+    pub(super) fn adapter(&self) -> Option<Arc<Adapter>> {
+        self.frozen.adapter.clone()
     }
 
     /// Positions that all layers have.
@@ -178,6 +191,15 @@ fn lacks(start: usize, dropped: usize, len: usize, window: usize) -> bool {
 }
 
 impl Frozen {
+    /// Whether it was computed with this adapter: with another, the same tokens have other keys and values.
+    pub fn is_of(&self, adapter: Option<&Arc<Adapter>>) -> bool {
+        match (&self.adapter, adapter) {
+            (None, None) => true,
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+
     /// Positions.
     pub fn len(&self) -> usize {
         self.parts.iter().map(|part| part.used).sum()

@@ -9,13 +9,24 @@ pub enum LoadError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{path} holds no *.safetensors", path = .0.display())]
+    #[error("{path} holds no weights: no model.safetensors, nor one other *.safetensors", path = .0.display())]
     NoWeights(PathBuf),
+    #[error("{path} is missing, a part of the weights: download it again", path = .0.display())]
+    MissingShard(PathBuf),
+    #[error("model.safetensors.index.json lists {0:?}, which is no file beside it")]
+    ForeignShard(String),
+    #[error("{path} is a LoRA adapter: give --lora this, and --model the model that it was made for", path = .0.display())]
+    OnlyAdapter(PathBuf),
     #[error("{file}: {source}")]
     Json {
         file: &'static str,
         source: serde_json::Error,
     },
+    #[error("{file}: {wrong}")]
+    Gguf { file: String, wrong: String },
+    /// What is wrong with an adapter, its file named in it.
+    #[error("{0}")]
+    Adapter(String),
     #[error("config.json: {0}")]
     Config(String),
     #[error("{file}: {source}; is the file whole?")]

@@ -3,12 +3,12 @@
 use std::{
     fs::{self, File},
     ops::Deref,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use memmap2::Mmap;
 
-use super::{LoadError, Sources};
+use super::{LoadError, Sources, gguf::Gguf, shards::shards};
 
 /// The bytes of one file.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct ModelFiles {
     pub weights: Vec<(String, Bytes)>,
     /// Where all this is on disk, if it is: what is made of it can then be kept.
     pub sources: Option<Sources>,
+    /// The directory of an adapter that is to be merged into the weights. What is made then is not kept.
+    pub lora: Option<PathBuf>,
 }
 
 impl ModelFiles {
@@ -60,27 +62,61 @@ impl ModelFiles {
             tokenizer: Bytes::Static(tokenizer),
             weights: vec![("model.safetensors".to_owned(), Bytes::Static(weights))],
             sources: None,
+            lora: None,
         }
     }
 
-    /// The files of a Hugging Face directory: config.json, tokenizer.json, *.safetensors and perhaps
+    /// A directory or a .gguf file.
+    pub fn open(path: &Path) -> Result<Self, LoadError> {
+        let gguf = path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
+        if gguf && path.is_file() {
+            Self::gguf(path)
+        } else {
+            Self::directory(path)
+        }
+    }
+
+    /// A GGUF, which holds all that a directory does.
+    fn gguf(path: &Path) -> Result<Self, LoadError> {
+        let (file, bytes) = (file_name(path), map(path)?);
+        let wrong = |wrong| LoadError::Gguf {
+            file: file.clone(),
+            wrong,
+        };
+        let opened = Gguf::open(&bytes).map_err(wrong)?;
+        let (config, generation_config) = opened.config().map_err(wrong)?;
+        let tokenizer = opened.tokenizer().map_err(wrong)?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let dir = match path.parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir,
+            _ => Path::new("."),
+        };
+        Ok(Self {
+            name: stem.clone().into_owned(),
+            config: Bytes::Owned(config),
+            generation_config: Some(Bytes::Owned(generation_config)),
+            tokenizer: Bytes::Owned(tokenizer),
+            sources: Some(Sources::new(dir, &stem, vec![path.to_owned()])),
+            weights: vec![(file, bytes)],
+            lora: None,
+        })
+    }
+
+    /// The files of a Hugging Face directory: config.json, tokenizer.json, the weights and perhaps
     /// `generation_config.json`.
-    pub fn open(dir: &Path) -> Result<Self, LoadError> {
+    fn directory(dir: &Path) -> Result<Self, LoadError> {
         let path = |name: &str| dir.join(name);
         let generation_config = path("generation_config.json");
-        let mut shards: Vec<_> = fs::read_dir(dir)
-            .and_then(|entries| {
-                entries
-                    .map(|entry| entry.map(|e| e.path()))
-                    .collect::<Result<_, _>>()
-            })
-            .map_err(|source| LoadError::Read {
-                path: dir.into(),
-                source,
-            })?;
-        shards.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
-        shards.sort();
+        if path("adapter_config.json").exists() && !path("config.json").exists() {
+            return Err(LoadError::OnlyAdapter(dir.into()));
+        }
         let name = dir.canonicalize().ok().map(|dir| file_name(&dir));
+        let config = read(&path("config.json"))?;
+        // A later start may not need it.
+        let tokenizer = map(&path("tokenizer.json"))?;
+        let shards = shards(dir)?;
         let mut sources = vec![path("config.json"), path("tokenizer.json")];
         sources.extend(
             generation_config
@@ -88,25 +124,20 @@ impl ModelFiles {
                 .then(|| generation_config.clone()),
         );
         sources.extend(shards.iter().cloned());
-        let files = Self {
+        Ok(Self {
             name: name.unwrap_or_else(|| dir.to_string_lossy().into_owned()),
-            config: read(&path("config.json"))?,
+            config,
             generation_config: generation_config
                 .exists()
                 .then(|| read(&generation_config))
                 .transpose()?,
-            // A later start may not need it.
-            tokenizer: map(&path("tokenizer.json"))?,
+            tokenizer,
             sources: Some(Sources::new(dir, "", sources)),
-            weights: shards
-                .iter()
+            weights: (shards.iter())
                 .map(|path| Ok((file_name(path), map(path)?)))
                 .collect::<Result<_, _>>()?,
-        };
-        if files.weights.is_empty() {
-            return Err(LoadError::NoWeights(dir.into()));
-        }
-        Ok(files)
+            lora: None,
+        })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The forward pass of `Gemma3ForCausalLM`, as transformers computes it.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use super::{
-    Attention, Config, KvCache, KvPrecision, KvShape, LoadError, ModelFiles, layer::Layer,
-    packed::PackedCache, parts::Parts,
+    Adapter, Attention, Config, KvCache, KvPrecision, KvShape, LoadError, ModelFiles,
+    adapter::Adapted, layer::Layer, lora::Part, packed::PackedCache, parts::Parts,
 };
 use crate::{
     kernels::{
@@ -30,6 +30,8 @@ pub struct Model {
     /// The embedding again, unless the checkpoint has a head of its own.
     head: Option<Matrix>,
     layers: Vec<Layer>,
+    /// Those that requests may name.
+    adapters: Vec<Arc<Adapter>>,
     norm: Vec<f32>,
     embedding_scale: f32,
     full_frequencies: Vec<f32>,
@@ -91,6 +93,7 @@ impl Model {
             embedding: parts.embedding,
             head: parts.head,
             layers: parts.layers,
+            adapters: Vec::new(),
             embedding_scale: parts.embedding_scale,
             config,
         })
@@ -109,6 +112,26 @@ impl Model {
     pub fn bytes_read(&self, positions: usize) -> usize {
         let layers = self.layers.iter().map(Layer::bytes).sum::<usize>();
         layers + self.head().bytes().len() + self.kv.bytes_read(positions)
+    }
+
+    /// Holds an adapter beside the weights, for sequences that are begun with it.
+    pub fn add_adapter(&mut self, name: &str, dir: &Path) -> Result<(), LoadError> {
+        if self.adapter(name).is_some() {
+            return Err(LoadError::Adapter(format!(
+                "there are two adapters of the name {name}"
+            )));
+        }
+        let adapter = Adapter::open(name, dir, &self.config)?;
+        self.adapters.push(Arc::new(adapter));
+        Ok(())
+    }
+
+    pub fn adapters(&self) -> &[Arc<Adapter>] {
+        &self.adapters
+    }
+
+    pub fn adapter(&self, name: &str) -> Option<&Arc<Adapter>> {
+        self.adapters.iter().find(|adapter| adapter.name == name)
     }
 
     /// What its KV caches have in common.
@@ -140,6 +163,11 @@ impl Model {
         let positions: Vec<usize> = (spans.iter())
             .flat_map(|span| (span.cache.len()..).take(span.tokens.len()))
             .collect();
+        let adapted = Adapted::new(
+            spans
+                .iter()
+                .map(|span| (span.tokens.len(), span.cache.adapter())),
+        );
         let rotations = |frequencies| Rotations::new(&self.threads, &positions, frequencies);
         let full = rotations(&self.full_frequencies);
         let sliding = rotations(&self.sliding_frequencies);
@@ -148,8 +176,8 @@ impl Model {
                 Attention::Full => &full,
                 Attention::Sliding => &sliding,
             };
-            self.attend(index, layer, &mut x, spans, rotations);
-            self.feed(layer, &mut x);
+            self.attend(index, layer, &mut x, spans, rotations, &adapted);
+            self.feed(index, layer, &mut x, &adapted);
         }
         for span in spans {
             span.cache.advance(span.tokens.len());
@@ -180,12 +208,17 @@ impl Model {
         logits
     }
 
-    fn feed(&self, layer: &Layer, x: &mut [f32]) {
+    fn feed(&self, index: usize, layer: &Layer, x: &mut [f32], adapted: &Adapted) {
         let (threads, eps) = (&self.threads, self.config.rms_norm_eps);
         let normed = rms_norm(threads, x, &layer.pre_mlp_norm, eps);
-        let gate_up = layer.gate_up.apply(threads, &normed);
-        let gated = gelu_tanh_times(threads, &gate_up, self.config.intermediate_size);
-        let down = layer.down.apply(threads, &gated);
+        let width = self.config.intermediate_size;
+        let mut gate_up = layer.gate_up.apply(threads, &normed);
+        let parts = [(Part::Gate, width), (Part::Up, width)];
+        adapted.add(threads, index, &parts, &normed, &mut gate_up);
+        let gated = gelu_tanh_times(threads, &gate_up, width);
+        let mut down = layer.down.apply(threads, &gated);
+        let parts = [(Part::Down, self.config.hidden_size)];
+        adapted.add(threads, index, &parts, &gated, &mut down);
         add_rms_norm(threads, x, &down, &layer.post_mlp_norm, eps);
     }
 
@@ -196,12 +229,15 @@ impl Model {
         x: &mut [f32],
         spans: &mut [Span<'_>],
         rotations: &Rotations,
+        adapted: &Adapted,
     ) {
         let (c, threads) = (&self.config, &self.threads);
         let eps = c.rms_norm_eps;
         let normed = rms_norm(threads, x, &layer.input_norm, eps);
-        let stacked = layer.query_key_value.apply(threads, &normed);
+        let mut stacked = layer.query_key_value.apply(threads, &normed);
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let parts = [(Part::Query, q), (Part::Key, kv), (Part::Value, kv)];
+        adapted.add(threads, index, &parts, &normed, &mut stacked);
         let columns = |start| Columns {
             numbers: &stacked,
             width: q + 2 * kv,
@@ -248,7 +284,9 @@ impl Model {
             window,
         };
         attention(threads, &shape, &mut jobs);
-        let output = layer.output.apply(threads, &mixed);
+        let mut output = layer.output.apply(threads, &mixed);
+        let parts = [(Part::Output, c.hidden_size)];
+        adapted.add(threads, index, &parts, &mixed, &mut output);
         add_rms_norm(threads, x, &output, &layer.post_attention_norm, eps);
     }
 }

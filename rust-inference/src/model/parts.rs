@@ -5,6 +5,7 @@ use half::bf16;
 use super::{
     Config, LoadError, LoadOptions, ModelFiles,
     layer::Layer,
+    lora::Lora,
     packed::{self, PackedCache},
     source::{Keeper, Source},
     weights::Tensors,
@@ -38,7 +39,10 @@ impl Parts {
         threads: &Threads,
     ) -> Result<Self, LoadError> {
         let mut notes = Vec::new();
-        let sources = files.sources.as_ref().filter(|_| options.packed_cache);
+        let sources = files
+            .sources
+            .as_ref()
+            .filter(|_| options.packed_cache && files.lora.is_none());
         if let Some(sources) = sources
             && let Some((packed, path)) =
                 packed::open(sources, options.weights, threads, &mut notes)
@@ -69,8 +73,12 @@ impl Parts {
             }
             Some(Err(error)) => Keeper::failed(error),
         };
+        let mut tensors = Tensors::open(&files.weights)?;
+        if let Some(dir) = &files.lora {
+            tensors.merge(Lora::open(dir, config)?);
+        }
         let source = Source::Checkpoint {
-            tensors: Tensors::open(&files.weights)?,
+            tensors: Box::new(tensors),
             threads,
             weights: options.weights,
             keeper,

@@ -19,7 +19,7 @@ const SCALE: &str = "embedding_scale";
 
 pub(super) enum Source<'a> {
     Checkpoint {
-        tensors: Tensors<'a>,
+        tensors: Box<Tensors<'a>>,
         threads: &'a Threads,
         weights: Weights,
         keeper: Keeper,

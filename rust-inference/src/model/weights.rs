@@ -1,60 +1,110 @@
-//! Tensors out of safetensors files, checked: present, of the expected shape, of a known type, finite.
+//! Tensors out of a checkpoint's files, checked: present, of the expected shape, of a known type, finite.
 
-use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors};
 
-use super::{LoadError, files::Bytes};
+use super::{
+    LoadError,
+    files::Bytes,
+    gguf::{self, Gguf},
+    lora::Lora,
+    tensor::{Kind, Tensor},
+};
 use crate::kernels::Values;
 
 /// The opened files of a checkpoint.
-pub(super) struct Tensors<'a>(Vec<SafeTensors<'a>>);
+pub(super) struct Tensors<'a> {
+    files: Vec<File<'a>>,
+    /// What is added to them.
+    lora: Option<Lora>,
+}
+
+enum File<'a> {
+    Safetensors(SafeTensors<'a>),
+    Gguf(&'a str, Gguf<'a>),
+}
 
 impl<'a> Tensors<'a> {
     pub(super) fn open(files: &'a [(String, Bytes)]) -> Result<Self, LoadError> {
-        let open = |(file, bytes): &'a (String, Bytes)| {
-            SafeTensors::deserialize(bytes).map_err(|source| LoadError::Safetensors {
-                file: file.clone(),
-                source,
-            })
-        };
-        Ok(Self(files.iter().map(open).collect::<Result<_, _>>()?))
+        let sources = files.iter().map(|(file, bytes)| File::open(file, bytes));
+        Ok(Self {
+            files: sources.collect::<Result<_, _>>()?,
+            lora: None,
+        })
+    }
+
+    /// From now on the values are those with the adapter.
+    pub(super) fn merge(&mut self, lora: Lora) {
+        self.lora = Some(lora);
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|file| file.tensor(name).is_ok())
+        self.files
+            .iter()
+            .any(|source| !matches!(source.tensor(name), Ok(None)))
     }
 
+    /// Whether transformers would run this checkpoint in bf16, and round what it computes with this tensor. Of a GGUF's
+    /// types all but f32 are made of such a checkpoint.
     pub(super) fn in_bf16(&self, name: &str) -> bool {
-        let tensor = self.0.iter().find_map(|file| file.tensor(name).ok());
-        tensor.is_some_and(|tensor| tensor.dtype() == Dtype::BF16)
+        self.files.iter().any(|source| {
+            let kind = source.tensor(name).ok().flatten().map(|tensor| tensor.kind);
+            match source {
+                File::Safetensors(_) => kind == Some(Kind::Bf16),
+                File::Gguf(..) => kind.is_some_and(|kind| kind != Kind::F32),
+            }
+        })
     }
 
     /// The values of a tensor of this shape; as it is stored.
     pub(super) fn values(&self, name: &str, expected: &[usize]) -> Result<Values, LoadError> {
-        let tensor = self
-            .0
+        let missing = || LoadError::MissingTensor {
+            name: name.into(),
+            expected: expected.into(),
+        };
+        let found = self
+            .files
             .iter()
-            .find_map(|file| file.tensor(name).ok())
-            .ok_or_else(|| LoadError::MissingTensor {
-                name: name.into(),
-                expected: expected.into(),
-            })?;
-        if tensor.shape() != expected {
+            .find_map(|source| source.tensor(name).transpose());
+        let tensor = found.ok_or_else(missing)??;
+        if tensor.shape != expected {
             return Err(LoadError::WrongShape {
                 name: name.into(),
-                found: tensor.shape().into(),
+                found: tensor.shape,
                 expected: expected.into(),
             });
         }
-        let values = decode(name, &tensor)?;
+        let values = tensor.values();
         match values.first_not_finite() {
             Some((index, value)) => Err(LoadError::NotFinite {
                 name: name.into(),
                 value,
                 index,
             }),
-            None => Ok(values),
+            None => Ok(match &self.lora {
+                Some(lora) => lora.merged(name, expected, values),
+                None => values,
+            }),
         }
+    }
+
+    /// Names of all tensors of safetensors files.
+    pub(super) fn names(&self) -> Vec<String> {
+        let names = self.files.iter().flat_map(|source| match source {
+            File::Safetensors(file) => file.names(),
+            File::Gguf(..) => Vec::new(),
+        });
+        names.map(Into::into).collect()
+    }
+
+    /// The first dimension of a tensor; 0 if there is none.
+    pub(super) fn rows(&self, name: &str) -> usize {
+        let tensor = self
+            .files
+            .iter()
+            .find_map(|source| source.tensor(name).ok().flatten());
+        tensor
+            .and_then(|tensor| tensor.shape.first().copied())
+            .unwrap_or(0)
     }
 
     /// A vector, widened to f32.
@@ -63,23 +113,53 @@ impl<'a> Tensors<'a> {
     }
 }
 
-/// The file's numbers are little-endian and need not be aligned.
-fn decode(name: &str, tensor: &TensorView<'_>) -> Result<Values, LoadError> {
-    let (pairs, _) = tensor.data().as_chunks::<2>();
-    let (quads, _) = tensor.data().as_chunks::<4>();
-    match tensor.dtype() {
-        Dtype::BF16 => Ok(Values::Bf16(
-            pairs.iter().map(|b| bf16::from_le_bytes(*b)).collect(),
-        )),
-        Dtype::F16 => Ok(Values::F16(
-            pairs.iter().map(|b| f16::from_le_bytes(*b)).collect(),
-        )),
-        Dtype::F32 => Ok(Values::F32(
-            quads.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        )),
-        other => Err(LoadError::WrongType {
-            name: name.into(),
-            found: format!("{other:?}"),
-        }),
+impl<'a> File<'a> {
+    fn open(file: &'a str, bytes: &'a [u8]) -> Result<Self, LoadError> {
+        if bytes.starts_with(gguf::MAGIC) {
+            return Gguf::open(bytes)
+                .map(|opened| Self::Gguf(file, opened))
+                .map_err(|wrong| LoadError::Gguf {
+                    file: file.into(),
+                    wrong,
+                });
+        }
+        SafeTensors::deserialize(bytes)
+            .map(Self::Safetensors)
+            .map_err(|source| LoadError::Safetensors {
+                file: file.into(),
+                source,
+            })
+    }
+
+    fn tensor(&self, name: &str) -> Result<Option<Tensor<'a>>, LoadError> {
+        let file = match self {
+            Self::Safetensors(file) => file,
+            Self::Gguf(file, opened) => {
+                return (opened.tensor(name)).map_err(|wrong| LoadError::Gguf {
+                    file: (*file).into(),
+                    wrong,
+                });
+            }
+        };
+        let Ok(view) = file.tensor(name) else {
+            return Ok(None);
+        };
+        let kind = match view.dtype() {
+            Dtype::BF16 => Kind::Bf16,
+            Dtype::F16 => Kind::F16,
+            Dtype::F32 => Kind::F32,
+            other => {
+                return Err(LoadError::WrongType {
+                    name: name.into(),
+                    found: format!("{other:?}"),
+                });
+            }
+        };
+        Ok(Some(Tensor {
+            shape: view.shape().into(),
+            kind,
+            bytes: view.data(),
+            minus: 0.0,
+        }))
     }
 }

@@ -38,6 +38,7 @@ fn make() -> PathBuf {
     let mut hasher = DefaultHasher::new();
     for file in [
         "make_random_model.py",
+        "random_gguf.py",
         "random_vocabulary.py",
         "random_pieces.txt",
     ] {
@@ -55,7 +56,12 @@ fn make() -> PathBuf {
             "-B".as_ref(),
             bench.join("make_random_model.py").as_os_str(),
         ])
-        .args([fresh.as_os_str(), "--tiny".as_ref()])
+        .args([
+            fresh.as_os_str(),
+            "--tiny".as_ref(),
+            "--gguf".as_ref(),
+            "bf16".as_ref(),
+        ])
         .status();
     assert!(
         status.as_ref().is_ok_and(std::process::ExitStatus::success),
