@@ -57,6 +57,7 @@ fn every_figure_is_one_json_object_with_its_conditions() {
         assert!(number("median") <= number("p99"), "{row}");
         assert!(number("p99") <= number("most"), "{row}");
         assert_eq!(row["model"], "callspan-default");
+        assert!(row["kernel"].is_string());
         let test = row["test"].as_str().unwrap();
         let runs = match test {
             "load" => 1,
@@ -101,12 +102,14 @@ fn every_figure_is_one_json_object_with_its_conditions() {
 
 #[test]
 fn a_person_gets_a_table_and_is_told_what_goes_on_and_what_was_left_out() {
-    let output = bench(&["--only", "prefill", "-p", "8,9999", "-r", "1"]);
+    let output = bench(&[
+        "--only", "prefill", "-p", "8,9999", "-r", "1", "--kernel", "portable",
+    ]);
     assert!(output.status.success());
     let table = text(&output.stdout);
     assert_eq!(table.matches("prefill").count(), 1, "{table}");
     assert!(
-        table.starts_with("model: callspan-default\ntest"),
+        table.starts_with("model: callspan-default, kernel: portable\ntest"),
         "{table}"
     );
     let told = text(&output.stderr);

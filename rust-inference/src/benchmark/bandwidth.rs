@@ -5,8 +5,6 @@ use std::{hint::black_box, time::Instant};
 
 use rust_inference::kernels::Threads;
 
-use super::sample::Sample;
-
 /// Words that a thread takes at a time: 128 KiB.
 const TASK: usize = 1 << 14;
 /// Less would be over before it can be measured.
@@ -14,19 +12,25 @@ const LEAST_BYTES: usize = 1 << 20;
 /// Sums side by side, so that no addition waits for the one before.
 const LANES: usize = 32;
 
-/// In GB/s.
-pub(super) fn read(threads: &Threads, bytes: usize, runs: usize) -> Sample {
-    // Of the kind of numbers, and by the allocator, that weights have. Not zeros, which the kernel would share.
-    let words = vec![1u64; bytes.max(LEAST_BYTES) / 8];
-    let tasks: Vec<&[u64]> = words.chunks(TASK).collect();
-    let rates = (0..=runs).map(|_| {
+/// What is read: words in memory that were written before.
+#[derive(Debug)]
+pub(super) struct Memory(Vec<u64>);
+
+impl Memory {
+    /// By the allocator that weights have. Not zeros, for which the kernel would give one page again and again.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(vec![1u64; bytes.max(LEAST_BYTES) / 8])
+    }
+
+    /// Reads all of it once. In bytes a second.
+    pub(super) fn read(&self, threads: &Threads) -> f64 {
+        let tasks = self.0.len().div_ceil(TASK);
         let since = Instant::now();
-        threads.run(tasks.len(), &|i| {
-            black_box(tasks.get(i).map(|words| sum(words)));
+        threads.run(tasks, &|i| {
+            black_box(self.0.chunks(TASK).nth(i).map(sum));
         });
-        (words.len() * 8) as f64 / since.elapsed().as_secs_f64() / 1e9
-    });
-    Sample::of(rates.skip(1).collect())
+        (self.0.len() * 8) as f64 / since.elapsed().as_secs_f64()
+    }
 }
 
 fn sum(words: &[u64]) -> u64 {

@@ -3,7 +3,8 @@
 //! What is measured of the model's passes is the model alone; calls and clients go over a socket to a server in this
 //! process, and are what somebody who asks it waits for. Every figure is a median of several runs behind one that does
 //! not count. A decoded token must read all weights and the positions behind it: how many bytes that is, is known, and
-//! how fast as many bytes can be read is measured with the same threads, so that decoding can be told in parts of it.
+//! how fast as many bytes can be read is measured with the same threads behind each run, for the machine may be busy with
+//! other things as well, so that decoding can be told in parts of it.
 
 mod bandwidth;
 mod calls;
@@ -26,6 +27,7 @@ use rust_inference::{
 };
 
 use self::{
+    bandwidth::Memory,
     row::{Row, Rows},
     sample::Sample,
 };
@@ -35,6 +37,7 @@ use crate::{
 };
 
 pub(crate) fn run(plan: &Bench) -> Result<(), Failure> {
+    plan.kernel.choose();
     let mut rows = Rows::new(plan.json);
     let threads = match plan.threads.as_slice() {
         [] => &[physical_cores()],
@@ -71,10 +74,12 @@ pub(crate) fn run(plan: &Bench) -> Result<(), Failure> {
 fn one(plan: &Bench, model: Arc<Model>, rows: &mut Rows) -> Result<(), Failure> {
     let bytes = model.bytes_read(0);
     progress(&format!("read {bytes} bytes, as many as a token does"));
-    let read = bandwidth::read(model.threads(), bytes, plan.runs);
-    let limit = read.most;
+    let memory = Memory::new(bytes);
+    memory.read(model.threads());
+    let rates = (0..plan.runs).map(|_| memory.read(model.threads()) / 1e9);
+    let read = Sample::of(rates.collect());
     rows.add(Row::new("read", read, "GB/s").size(bytes))?;
-    passes::measure(plan, &model, limit * 1e9, rows)?;
+    passes::measure(plan, &model, &memory, rows)?;
     if plan.wants(Part::Call) || plan.wants(Part::Clients) {
         calls::measure(plan, model, rows)?;
     }

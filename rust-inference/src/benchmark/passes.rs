@@ -6,6 +6,7 @@ use ipc::program::Failure;
 use rust_inference::model::{Frozen, KvCache, Model};
 
 use super::{
+    bandwidth::Memory,
     progress,
     row::{Row, Rows},
     sample::Sample,
@@ -15,11 +16,13 @@ use crate::cli::{Bench, Part};
 /// Passes of one run of a small batch, of which the mean counts: one takes a few milliseconds only.
 const PASSES: usize = 4;
 
-/// `limit` is in bytes a second.
+/// Readings of as many bytes as a token reads, behind each run of decoding, of which the fastest is the limit.
+const READINGS: usize = 4;
+
 pub(super) fn measure(
     plan: &Bench,
     model: &Model,
-    limit: f64,
+    memory: &Memory,
     rows: &mut Rows,
 ) -> Result<(), Failure> {
     if plan.wants(Part::Prefill) {
@@ -45,11 +48,18 @@ pub(super) fn measure(
             for &size in &plan.decode {
                 if room(model, "decode", depth, size) {
                     let what = format!("decode {size} at {depth}");
-                    let rates = runs(&what, plan.runs, || decode(model, &frozen, size));
                     let bytes: usize = (depth..depth + size).map(|at| model.bytes_read(at)).sum();
-                    let of_limit = rates.median / size as f64 * bytes as f64 / limit;
+                    let mut parts = Vec::with_capacity(plan.runs + 1);
+                    let rates = runs(&what, plan.runs, || {
+                        let rate = decode(model, &frozen, size);
+                        let readings = (0..READINGS).map(|_| memory.read(model.threads()));
+                        let limit = readings.fold(0.0, f64::max);
+                        parts.push(rate / size as f64 * bytes as f64 / limit);
+                        rate
+                    });
+                    let parts = Sample::of(parts.split_off(1));
                     let row = Row::new("decode", rates, "tok/s").size(size).depth(depth);
-                    rows.add(row.of_bandwidth(of_limit))?;
+                    rows.add(row.of_bandwidth(parts.median))?;
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use ipc::program::Failure;
+use rust_inference::kernels::Kernel;
 use serde::Serialize;
 
 use super::sample::Sample;
@@ -13,6 +14,7 @@ pub(super) struct Row {
     model: String,
     weights: String,
     threads: usize,
+    kernel: &'static str,
     test: &'static str,
     /// Tokens, clients, or bytes that were read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +113,7 @@ impl Rows {
             model: model.to_owned(),
             weights,
             threads,
+            kernel: Kernel::chosen().name(),
             ..Row::default()
         };
     }
@@ -119,11 +122,13 @@ impl Rows {
         row.model.clone_from(&self.common.model);
         row.weights.clone_from(&self.common.weights);
         row.threads = self.common.threads;
+        row.kernel = self.common.kernel;
         if !self.told_heading {
             self.told_heading = true;
             print(&format!(
-                "model: {}\n{:<12} {:>10} {:>6} {:>7} {:>3}   {:>9} {:>9} {:>9} {:>9} {:>4}  unit",
+                "model: {}, kernel: {}\n{:<12} {:>10} {:>6} {:>7} {:>3}   {:>9} {:>9} {:>9} {:>9} {:>4}  unit",
                 row.model,
+                row.kernel,
                 "test",
                 "size",
                 "depth",

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use rust_inference::kernels::Kernel;
 
 use super::{WeightsFormat, at_least_one, threads};
 
@@ -17,6 +18,9 @@ pub(crate) struct Bench {
     /// Threads that compute, one number after the other [default: the physical cores that it may use]
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = threads)]
     pub(crate) threads: Vec<usize>,
+    /// Instructions to compute with: auto (the best that the processor has), portable, avx2, avxvnni or avx512vnni
+    #[arg(long, value_name = "NAME", default_value = "auto", env = "CALLSPAN_KERNEL", value_parser = Kernel::named)]
+    pub(crate) kernel: Kernel,
     /// Measure only these
     #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
     pub(crate) only: Vec<Part>,
