@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use super::{LoadError, Sources, gguf::Gguf, shards::shards};
 
@@ -25,6 +25,16 @@ impl Deref for Bytes {
             Self::Static(bytes) => bytes,
             Self::Owned(bytes) => bytes,
             Self::Mapped(map) => map,
+        }
+    }
+}
+
+impl Bytes {
+    /// Gives the memory of what was read of a file back to the system; what is read again comes from the file again.
+    pub(super) fn forget(&self) {
+        if let Self::Mapped(map) = self {
+            // SAFETY: the pages are a file's, and were never written to: what they hold stays the same.
+            let _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
         }
     }
 }

@@ -79,6 +79,7 @@ impl Parts {
         }
         let source = Source::Checkpoint {
             tensors: Box::new(tensors),
+            files: &files.weights,
             threads,
             weights: options.weights,
             keeper,

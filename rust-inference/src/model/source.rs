@@ -5,6 +5,7 @@ use std::{cell::RefCell, path::PathBuf};
 
 use super::{
     LoadError,
+    files::Bytes,
     packed::{Packed, Sources, Writer},
     weights::Tensors,
 };
@@ -20,6 +21,7 @@ const SCALE: &str = "embedding_scale";
 pub(super) enum Source<'a> {
     Checkpoint {
         tensors: Box<Tensors<'a>>,
+        files: &'a [(String, Bytes)],
         threads: &'a Threads,
         weights: Weights,
         keeper: Keeper,
@@ -111,6 +113,7 @@ impl Source<'_> {
             }
             Self::Checkpoint {
                 tensors,
+                files,
                 threads,
                 weights,
                 keeper,
@@ -124,6 +127,9 @@ impl Source<'_> {
                     });
                 }
                 let values = all.unwrap_or(Values::F32(Vec::new()));
+                for (_, bytes) in *files {
+                    bytes.forget();
+                }
                 let matrix = Matrix::pack(threads, rows, cols, &values, *weights, layout)
                     .ok_or_else(|| wrong(vec![values.len()]))?;
                 Ok((keeper.keep(|writer| writer.matrix(name, &matrix))).unwrap_or(matrix))

@@ -9,15 +9,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
-use super::file::hashes;
+use super::file::{CHUNK, hashes};
 use crate::kernels::{Threads, Weights};
 
 /// Bytes at the start of a file that are compared at each start: a checkpoint's table of tensors, a whole config.json.
 const START: u64 = 64 << 10;
+
+/// How much of a file is in memory while all of it is hashed: a whole number of what is hashed at a time.
+const WINDOW: usize = 64 * CHUNK;
 
 /// What a file is known by without being read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +85,13 @@ impl Sources {
                 return 0;
             };
             all.extend((map.len() as u64).to_le_bytes());
-            all.extend(hashes(&map, threads).into_iter().flat_map(u64::to_le_bytes));
+            for (at, window) in map.chunks(WINDOW).enumerate() {
+                all.extend((hashes(window, threads).into_iter()).flat_map(u64::to_le_bytes));
+                // SAFETY: the pages are a file's, and were never written to: what they hold stays the same.
+                let _ = unsafe {
+                    map.unchecked_advise_range(UncheckedAdvice::DontNeed, at * WINDOW, window.len())
+                };
+            }
         }
         XxHash3_64::oneshot(&all).max(1)
     }
