@@ -31,7 +31,7 @@ const LINGER: Duration = Duration::from_micros(100);
 /// Whoever gave way and came back only after this was not the only one who wanted the processor.
 const OUSTED: Duration = Duration::from_micros(50);
 /// How many times nobody lingers then. On a machine that is shared, lingering is taken off the time that the kernel
-/// lets us compute: `benches/threads.rs` shows a token twice as fast without, and four times slower on an idle machine.
+/// lets us compute: without it a token took about two thirds of the time there, and 1.6 times as long on an idle one.
 const SHY: usize = 300;
 /// Looks between two readings of the clock.
 const LOOKS: usize = 32;
