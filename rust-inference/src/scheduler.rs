@@ -25,6 +25,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+
 use self::{engine::Engine, queue::Queue};
 pub use self::{
     job::{Event, Finish, Job, Levers, Logprob, Stats},
@@ -81,16 +83,34 @@ enum Work {
 }
 
 /// What the thread that owns the model tells of itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Gauges {
     /// Microseconds that a request lately took, smoothed.
     pace: AtomicU64,
     prefix_bytes: AtomicUsize,
     prefix_entries: AtomicUsize,
     kv_bytes: AtomicUsize,
+    /// Of each pass through the layers, how many requests shared it.
+    sharing: Histogram,
+}
+
+impl Default for Gauges {
+    fn default() -> Self {
+        Self {
+            pace: AtomicU64::default(),
+            prefix_bytes: AtomicUsize::default(),
+            prefix_entries: AtomicUsize::default(),
+            kv_bytes: AtomicUsize::default(),
+            sharing: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
+        }
+    }
 }
 
 impl Gauges {
+    fn passed(&self, requests: usize) {
+        self.sharing.observe(requests as f64);
+    }
+
     fn took(&self, time: Duration) {
         let took = time.as_micros() as u64;
         let smoothed = match self.pace.load(Ordering::Relaxed) {
@@ -189,6 +209,11 @@ impl Scheduler {
     /// Bytes of KV that those at work have reserved, and hold in common with others.
     pub fn kv_bytes(&self) -> usize {
         self.gauges.kv_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many requests shared each pass through the layers, up to now and from now on.
+    pub fn sharing(&self) -> Histogram {
+        self.gauges.sharing.clone()
     }
 }
 

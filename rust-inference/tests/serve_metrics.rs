@@ -187,6 +187,10 @@ fn what_is_counted_is_what_was_done_and_only_rises() {
         assert_eq!(counted, sum(&format!("{kind}_tokens")), "{kind}");
     }
     assert!(after[&key("tokens_total{kind=\"prompt\"}")] > sum("prompt_tokens"));
+    // A pass each for what was embedded and scored, and those that the answers tell of.
+    assert_eq!(after[&key("batch_size_count")], sum("forward_passes") + 2.0);
+    assert_eq!(after[&key("batch_size_sum")], sum("forward_passes") + 2.0);
+    assert_eq!(after[&key("kv_cache_bytes")], 0.0);
     assert!(after[&key("constraint_seconds_total")] > 0.0);
     assert!(after[&key("prefix_cache_bytes")] > 0.0);
     assert!(after["process_resident_memory_bytes"] > 1e6);
@@ -197,7 +201,7 @@ fn what_is_counted_is_what_was_done_and_only_rises() {
             .any(|key| key.starts_with("callspan_inference_build_info{version=\""))
     );
     for (key, value) in before {
-        if !key.contains("running") && !key.contains("resident") {
+        if !key.contains("running") && !key.contains("kv_cache") && !key.contains("resident") {
             assert!(after[&key] >= value, "{key}");
         }
     }

@@ -262,3 +262,17 @@ fn a_cancelled_reading_frees_the_model() {
     // All of it would take minutes.
     assert!(since.elapsed() < PATIENCE / 6, "{:?}", since.elapsed());
 }
+
+#[test]
+fn a_long_reading_does_not_keep_an_answer_waiting() {
+    let server = Server::start(&["--threads", "1"]);
+    let mut wire = server.connect();
+    wire.send(&json!({"id": 1, "embed": {"input": vec!["word ".repeat(1500); 100]}}));
+    server.until("running", "1");
+    let done = server.generate(&json!({"chat": chat("Hello"), "max_tokens": 4}));
+    assert_eq!(done["done"]["usage"]["completion_tokens"], 4, "{done}");
+    // It is still being read.
+    server.until("running", "1");
+    wire.send(&json!({"id": 1, "cancel": {}}));
+    assert_eq!(wire.answer(1)[0]["error"]["code"], "CANCELLED");
+}

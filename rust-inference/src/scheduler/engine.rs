@@ -147,9 +147,11 @@ impl Engine {
         let needed: Vec<usize> = (0..self.active.len()).map(|at| self.needed(at)).collect();
         let shares = plan::shares(&needed);
         let seeing = || shares.iter().filter(|share| **share > 0);
-        if seeing().next().is_none() {
+        let requests = seeing().count();
+        if requests == 0 {
             return;
         }
+        self.gauges.passed(requests);
         let mut spans: Vec<Span<'_>> = (self.active.iter_mut().zip(&shares))
             .filter(|(_, share)| **share > 0)
             .map(|(active, share)| active.sequence.span(*share))
@@ -222,6 +224,7 @@ impl Engine {
         };
         let step = catch_unwind(AssertUnwindSafe(|| reads.reader.step(&self.model)));
         if let Ok(true) = step {
+            self.gauges.passed(1);
             return self.readers.push_back(reads);
         }
         self.freed = true;

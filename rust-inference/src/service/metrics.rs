@@ -69,7 +69,7 @@ fn times() -> Histogram {
 }
 
 impl Metrics {
-    pub(super) fn new(model: &str) -> Self {
+    pub(super) fn new(model: &str, scheduler: &Scheduler) -> Self {
         let metrics = Self {
             registry: Registry::default(),
             requests: Family::default(),
@@ -88,10 +88,10 @@ impl Metrics {
             prefix_entries: Gauge::default(),
             resident: Gauge::default(),
         };
-        metrics.registered(model)
+        metrics.registered(model, scheduler)
     }
 
-    fn registered(mut self, model: &str) -> Self {
+    fn registered(mut self, model: &str, scheduler: &Scheduler) -> Self {
         let all = &mut self.registry;
         let ours = all.sub_registry_with_prefix("callspan_inference");
         let build = [("version", env!("CARGO_PKG_VERSION")), ("model", model)]
@@ -123,6 +123,11 @@ impl Metrics {
             "From a request's arrival to its end",
             Unit::Seconds,
             self.request.clone(),
+        );
+        ours.register(
+            "batch_size",
+            "Requests that shared a pass through the layers; its count is that of all passes",
+            scheduler.sharing(),
         );
         ours.register(
             "tokens",

@@ -87,7 +87,7 @@ impl Inference {
         let ends = ends(&model);
         Ok(Self {
             compiler: Arc::new(Compiler::new(&model, &ends)),
-            metrics: Metrics::new(&model.name),
+            metrics: Metrics::new(&model.name, &scheduler),
             model,
             ends,
             scheduler,
