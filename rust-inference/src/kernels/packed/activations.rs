@@ -2,6 +2,7 @@
 
 use super::{
     Kernel,
+    lanes::Lanes,
     tile::{BLOCK, Bits, QUADS},
 };
 use crate::kernels::Threads;
@@ -33,6 +34,8 @@ pub(in crate::kernels) struct Token {
 const PARALLEL_FROM: usize = 1 << 14;
 /// The largest `q`.
 const LARGEST: f32 = 127.0;
+/// Added to a number below 2²², this leaves the nearest integer in the lowest bits of the sum.
+pub(in crate::kernels) const ROUND: f32 = 12_582_912.0;
 /// Blocks whose values are all smaller than this are zero: their scale's inverse could overflow.
 const SMALLEST: f32 = 1e-30;
 
@@ -56,7 +59,7 @@ impl Activations {
         let stride = new.stride();
         new.words = vec![0; new.count * stride];
         let job = |token: usize, line: &mut [u32]| {
-            kernel.quantise(&x[token * cols..(token + 1) * cols], line, wide, bits);
+            kernel.quantise(&x[token * cols..(token + 1) * cols], line, bits);
         };
         if x.len() < PARALLEL_FROM {
             for (token, line) in new.words.chunks_exact_mut(stride).enumerate() {
@@ -90,51 +93,77 @@ impl Activations {
     }
 }
 
-/// One token's line of [`Activations::words`]. Compiled for each kernel, with the same result.
+/// One token's line of [`Activations::words`]. Compiled for each kernel, with the same result. No closures in here: they
+/// would be compiled without the kernel's instructions.
+///
+/// # Safety
+/// The processor has the instructions of `L`.
 #[inline(always)]
-pub(in crate::kernels) fn quantise(x: &[f32], line: &mut [u32], wide: bool, bits: Bits) {
+pub(in crate::kernels) unsafe fn quantise<L: Lanes>(x: &[f32], line: &mut [u32], bits: Bits) {
     let blocks = x.len().div_ceil(BLOCK);
-    let width = QUADS * if wide { 2 } else { 1 };
+    let width = QUADS * if L::WIDE { 2 } else { 1 };
     let (quads, rest) = line.split_at_mut(blocks * width);
     let (scales, starts) = rest.split_at_mut(blocks);
-    for (block, x) in x.chunks(BLOCK).enumerate() {
-        let mut values = [0.0; BLOCK];
-        values[..x.len()].copy_from_slice(x);
-        let (scale, q) = round(&values);
-        scales[block] = scale.to_bits();
-        let sum: i32 = q.iter().sum();
-        starts[block] = (-bits.offset() * sum) as u32;
-        let quads = &mut quads[block * width..][..width];
-        let (fours, _) = q.as_chunks::<4>();
-        if wide {
-            let (pairs, _) = quads.as_chunks_mut::<2>();
-            for ([even, odd], q) in pairs.iter_mut().zip(fours) {
-                *even = (q[0] & 0xffff) as u32 | (q[2] << 16) as u32;
-                *odd = (q[1] & 0xffff) as u32 | (q[3] << 16) as u32;
-            }
+    for block in 0..blocks {
+        let mut padded = [0.0; BLOCK];
+        let values = if let Some(whole) = x[block * BLOCK..].first_chunk() {
+            whole
         } else {
-            for (quad, q) in quads.iter_mut().zip(fours) {
-                *quad = u32::from_le_bytes(q.map(|q| q as u8));
-            }
-        }
+            let rest = &x[block * BLOCK..];
+            padded[..rest.len()].copy_from_slice(rest);
+            &padded
+        };
+        // SAFETY: as for this function.
+        let (scale, sum) = unsafe { L::round(values, &mut quads[block * width..][..width]) };
+        scales[block] = scale.to_bits();
+        starts[block] = (-bits.offset() * sum) as u32;
     }
 }
 
-/// A scale and 32 integers. What is not a number or not finite makes the scale so, and with it every product.
+/// The scale of a block whose largest value has these bits, without its sign, and the scale's inverse: none for a block
+/// of zeros. What is not a number or not finite makes the scale so, and with it every product.
 #[inline(always)]
-fn round(values: &[f32; BLOCK]) -> (f32, [i32; BLOCK]) {
-    /// Added to a number below 2²², this leaves the nearest integer in the lowest bits of the sum.
-    const ROUND: f32 = 12_582_912.0;
-    // As integers, absolute values compare as they do as floats, and NaN is the greatest.
-    let largest = values
-        .iter()
-        .map(|value| value.to_bits() & 0x7fff_ffff)
-        .fold(0, u32::max);
+pub(in crate::kernels) fn scale_and_inverse(largest: u32) -> Option<(f32, f32)> {
     if largest < SMALLEST.to_bits() {
-        return (0.0, [0; BLOCK]);
+        return None;
     }
     let largest = f32::from_bits(largest);
-    let inverse = LARGEST / largest;
-    let q = values.map(|value| i32::from((value * inverse + ROUND).to_bits() as i8));
-    (largest / LARGEST, q)
+    Some((largest / LARGEST, LARGEST / largest))
+}
+
+/// [`Lanes::round`], as the compiler makes it.
+#[inline(always)]
+pub(in crate::kernels) fn round(
+    values: &[f32; BLOCK],
+    quads: &mut [u32],
+    wide: bool,
+) -> (f32, i32) {
+    // As integers, absolute values compare as they do as floats, and NaN is the greatest.
+    let mut largest = 0;
+    for value in values {
+        largest = largest.max(value.to_bits() & 0x7fff_ffff);
+    }
+    let Some((scale, inverse)) = scale_and_inverse(largest) else {
+        quads.fill(0);
+        return (0.0, 0);
+    };
+    let mut q = [0; BLOCK];
+    let mut sum = 0;
+    for i in 0..BLOCK {
+        q[i] = i32::from((values[i] * inverse + ROUND).to_bits() as i8);
+        sum += q[i];
+    }
+    if wide {
+        let (pairs, _) = quads.as_chunks_mut::<2>();
+        for (i, [even, odd]) in pairs.iter_mut().enumerate() {
+            *even = (q[4 * i] & 0xffff) as u32 | (q[4 * i + 2] << 16) as u32;
+            *odd = (q[4 * i + 1] & 0xffff) as u32 | (q[4 * i + 3] << 16) as u32;
+        }
+    } else {
+        let (fours, _) = q.as_chunks::<4>();
+        for (quad, q) in quads.iter_mut().zip(fours) {
+            *quad = u32::from_le_bytes([q[0] as u8, q[1] as u8, q[2] as u8, q[3] as u8]);
+        }
+    }
+    (scale, sum)
 }

@@ -155,15 +155,19 @@ impl Kernel {
         }
     }
 
-    pub(in crate::kernels) fn quantise(self, x: &[f32], line: &mut [u32], wide: bool, bits: Bits) {
-        match self {
-            Self::Portable => activations::quantise(x, line, wide, bits),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a kernel is only made where the processor has its instructions.
-            Self::Avx2 | Self::AvxVnni => unsafe { quantise_avx2(x, line, wide, bits) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a kernel is only made where the processor has its instructions.
-            Self::Avx512Vnni => unsafe { quantise_avx512(x, line, wide, bits) },
+    /// A token's activations as this kernel wants them.
+    pub(in crate::kernels) fn quantise(self, x: &[f32], line: &mut [u32], bits: Bits) {
+        // SAFETY: a kernel is only made where the processor has its instructions.
+        unsafe {
+            match self {
+                Self::Portable => activations::quantise::<Plain>(x, line, bits),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => quantise_avx2::<Avx2>(x, line, bits),
+                #[cfg(target_arch = "x86_64")]
+                Self::AvxVnni => quantise_avx2::<AvxVnni>(x, line, bits),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => quantise_avx512(x, line, bits),
+            }
         }
     }
 }
@@ -191,14 +195,16 @@ unsafe fn multiply_avx512vnni(job: &Job<'_>) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn quantise_avx2(x: &[f32], line: &mut [u32], wide: bool, bits: Bits) {
-    activations::quantise(x, line, wide, bits);
+unsafe fn quantise_avx2<L: Lanes>(x: &[f32], line: &mut [u32], bits: Bits) {
+    // SAFETY: as for `Kernel::quantise`.
+    unsafe { activations::quantise::<L>(x, line, bits) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl")]
-fn quantise_avx512(x: &[f32], line: &mut [u32], wide: bool, bits: Bits) {
-    activations::quantise(x, line, wide, bits);
+unsafe fn quantise_avx512(x: &[f32], line: &mut [u32], bits: Bits) {
+    // SAFETY: as for `Kernel::quantise`.
+    unsafe { activations::quantise::<Avx512Vnni>(x, line, bits) }
 }
 
 #[cfg(target_arch = "x86_64")]

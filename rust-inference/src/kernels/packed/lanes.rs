@@ -6,7 +6,10 @@
 
 use half::f16;
 
-use super::tile::ROWS;
+use super::{
+    activations,
+    tile::{BLOCK, ROWS},
+};
 
 /// Whose methods may be called only on a processor that has the implementation's instructions, with pointers to as
 /// many bytes as they say they read or write.
@@ -22,6 +25,8 @@ pub(in crate::kernels) trait Lanes: Copy {
     /// Activations are kept as 16-bit integers, those of even columns before those of odd ones in every four, for
     /// instruction sets that cannot multiply bytes without saturation.
     const WIDE: bool;
+    /// Tokens that a pair of tiles is multiplied by at a time, at most: their sums fill the registers.
+    const TOKENS: usize;
 
     unsafe fn ints(value: i32) -> Self::Ints;
     unsafe fn floats(value: f32) -> Self::Floats;
@@ -44,6 +49,12 @@ pub(in crate::kernels) trait Lanes: Copy {
     ) -> Self::Floats;
     /// Writes 16 floats.
     unsafe fn store(values: Self::Floats, to: *mut f32);
+    /// Rounds a block of activations to integers and writes them, four in a word, or two where they are wide. Gives the
+    /// scale and the integers' sum.
+    #[inline(always)]
+    unsafe fn round(values: &[f32; BLOCK], quads: &mut [u32]) -> (f32, i32) {
+        activations::round(values, quads, Self::WIDE)
+    }
     /// Reads 64 bytes of each of 16 rows, and writes the first four of all rows, then the next four of all rows, and so on.
     unsafe fn transpose(rows: [*const u8; ROWS], to: *mut u8);
 }
@@ -59,6 +70,7 @@ impl Lanes for Plain {
     type Quads = [[u8; 4]; ROWS];
     type X = [i8; 4];
     const WIDE: bool = false;
+    const TOKENS: usize = 1;
 
     #[inline(always)]
     unsafe fn ints(value: i32) -> Self::Ints {

@@ -4,7 +4,11 @@
 
 use std::{arch::x86_64::*, marker::PhantomData};
 
-use super::{lanes::Lanes, tile::ROWS};
+use super::{
+    activations::{ROUND, scale_and_inverse},
+    lanes::Lanes,
+    tile::{BLOCK, QUADS, ROWS},
+};
 
 /// AVX-512 with VNNI: sixteen rows are one register, four products a row one instruction.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +20,7 @@ impl Lanes for Avx512Vnni {
     type Quads = __m512i;
     type X = __m512i;
     const WIDE: bool = false;
+    const TOKENS: usize = 6;
 
     #[inline(always)]
     unsafe fn ints(value: i32) -> __m512i {
@@ -76,6 +81,37 @@ impl Lanes for Avx512Vnni {
     unsafe fn store(values: __m512, to: *mut f32) {
         // SAFETY: the caller's processor has the instructions, and there is room for 16 floats.
         unsafe { _mm512_storeu_ps(to, values) }
+    }
+
+    #[inline(always)]
+    unsafe fn round(values: &[f32; BLOCK], quads: &mut [u32]) -> (f32, i32) {
+        assert!(quads.len() >= QUADS);
+        // SAFETY: the caller's processor has the instructions, and there is room for what is written.
+        unsafe {
+            let low = _mm512_loadu_ps(values.as_ptr());
+            let high = _mm512_loadu_ps(values.as_ptr().wrapping_add(16));
+            let sign = _mm512_set1_epi32(0x7fff_ffff);
+            let largest = _mm512_reduce_max_epu32(_mm512_max_epu32(
+                _mm512_and_si512(_mm512_castps_si512(low), sign),
+                _mm512_and_si512(_mm512_castps_si512(high), sign),
+            ));
+            let Some((scale, inverse)) = scale_and_inverse(largest) else {
+                quads.fill(0);
+                return (0.0, 0);
+            };
+            let (inverse, round) = (_mm512_set1_ps(inverse), _mm512_set1_ps(ROUND));
+            let low = _mm512_castps_si512(_mm512_add_ps(_mm512_mul_ps(low, inverse), round));
+            let high = _mm512_castps_si512(_mm512_add_ps(_mm512_mul_ps(high, inverse), round));
+            let bytes = [_mm512_cvtepi32_epi8(low), _mm512_cvtepi32_epi8(high)];
+            let to = quads.as_mut_ptr();
+            _mm_storeu_si128(to.cast(), bytes[0]);
+            _mm_storeu_si128(to.wrapping_add(4).cast(), bytes[1]);
+            let both = _mm512_add_epi32(
+                _mm512_cvtepi8_epi32(bytes[0]),
+                _mm512_cvtepi8_epi32(bytes[1]),
+            );
+            (scale, _mm512_reduce_add_epi32(both))
+        }
     }
 
     #[inline(always)]
@@ -215,6 +251,7 @@ impl<D: Products> Lanes for Halves<D> {
     type Quads = D::Quads;
     type X = D::X;
     const WIDE: bool = D::WIDE;
+    const TOKENS: usize = 2;
 
     #[inline(always)]
     unsafe fn ints(value: i32) -> Self::Ints {

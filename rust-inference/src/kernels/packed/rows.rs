@@ -3,6 +3,8 @@
 //! Sixteen rows at a time, neighbours or not, are laid out as a tile in the nearest cache; then the same loops run as
 //! over matrices that are stored in tiles, so the results are the same bits. A row costs what it weighs.
 
+use std::cell::Cell;
+
 use super::{
     activations::Activations,
     lanes::Lanes,
@@ -66,13 +68,20 @@ impl Rows<'_> {
 /// Rows that are laid out as tiles at a time.
 const AT_ONCE: usize = 2 * ROWS;
 
+thread_local! {
+    /// Where rows are laid out, kept from one piece of work to the next. It is taken and set again, because a closure that
+    /// borrows it would be compiled without the kernel's instructions.
+    static TILES: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// # Safety
 /// The processor has the instructions of `L`, `job.x` was made for them, and `job.out` is for this call alone.
 #[inline(always)]
 pub(in crate::kernels) unsafe fn multiply<L: Lanes>(job: &RowsJob<'_>) {
     let blocks = job.x.blocks;
     let tile = Bits::Eight.tile_bytes(blocks);
-    let mut tiles = vec![0; tile * AT_ONCE / ROWS];
+    let mut tiles = TILES.take();
+    tiles.resize(tile * AT_ONCE / ROWS, 0);
     let mut at = 0;
     while at < job.rows.len() {
         let rows = job.rows.part(at, AT_ONCE);
@@ -99,6 +108,7 @@ pub(in crate::kernels) unsafe fn multiply<L: Lanes>(job: &RowsJob<'_>) {
         unsafe { tile::multiply::<L>(&job) };
         at += AT_ONCE;
     }
+    TILES.set(tiles);
 }
 
 /// Sixteen rows as a tile.
@@ -123,12 +133,42 @@ unsafe fn lay<L: Lanes>(rows: &[&[u8]; ROWS], blocks: usize, tile: &mut [u8]) {
             to.copy_from_slice(&row[pairs * PAIR + 4 * quad..][..4]);
         }
     }
-    let (scales, _) = scales.as_chunks_mut::<2>();
-    for (lane, row) in rows.iter().enumerate() {
-        let (from, _) = row[blocks * BLOCK..].as_chunks::<2>();
-        for (block, scale) in from[..blocks].iter().enumerate() {
-            scales[block * ROWS + lane] = *scale;
+    // SAFETY: as for this function.
+    unsafe { lay_scales::<L>(rows, blocks, scales) };
+}
+
+/// # Safety
+/// As for `lay`.
+#[inline(always)]
+unsafe fn lay_scales<L: Lanes>(rows: &[&[u8]; ROWS], blocks: usize, scales: &mut [u8]) {
+    /// Blocks whose scales are turned at a time.
+    const SCALES: usize = 32;
+    let mut first = 0;
+    while first < blocks {
+        let count = SCALES.min(blocks - first);
+        let mut from = [[0u8; 2 * SCALES]; ROWS];
+        for lane in 0..ROWS {
+            let at = blocks * BLOCK + 2 * first;
+            from[lane][..2 * count].copy_from_slice(&rows[lane][at..at + 2 * count]);
         }
+        let mut places = [std::ptr::null(); ROWS];
+        for lane in 0..ROWS {
+            places[lane] = from[lane].as_ptr();
+        }
+        // Those of two neighbouring blocks for each row.
+        let mut pairs = [[[0u8; 4]; ROWS]; SCALES / 2];
+        // SAFETY: as for this function; there are 64 bytes at each place, and 1024 to be written.
+        unsafe { L::transpose(places, pairs.as_mut_ptr().cast()) };
+        for block in 0..count {
+            let to = &mut scales[(first + block) * 2 * ROWS..][..2 * ROWS];
+            let pair = &pairs[block / 2];
+            for lane in 0..ROWS {
+                let both = u32::from_le_bytes(pair[lane]) >> (16 * (block as u32 % 2));
+                let [low, high, ..] = both.to_le_bytes();
+                (to[2 * lane], to[2 * lane + 1]) = (low, high);
+            }
+        }
+        first += count;
     }
 }
 

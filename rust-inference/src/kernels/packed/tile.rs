@@ -65,9 +65,6 @@ pub(in crate::kernels) struct Job<'a> {
     pub(in crate::kernels) rows: usize,
 }
 
-/// Tokens that a pair of tiles is multiplied by at a time, at most: their sums fill the registers.
-const TOKENS: usize = 6;
-
 /// # Safety
 /// The processor has the instructions of `L`, `job.x` was made for them and has as many columns as the tiles, and `job.out` is
 /// for this call alone.
@@ -106,7 +103,7 @@ unsafe fn all_tokens<L: Lanes, const FOUR: bool, const TILES: usize>(
     tiles: &[u8],
     row: usize,
 ) {
-    let groups = job.x.count.div_ceil(TOKENS);
+    let groups = job.x.count.div_ceil(L::TOKENS);
     let mut token = 0;
     for group in 0..groups {
         // Groups of nearly the same size: two of four tokens rather than one of six and one of two.
@@ -116,6 +113,8 @@ unsafe fn all_tokens<L: Lanes, const FOUR: bool, const TILES: usize>(
             match size {
                 1 => block::<L, FOUR, 1, TILES>(job, tiles, token, row),
                 2 => block::<L, FOUR, 2, TILES>(job, tiles, token, row),
+                // What is beyond `L::TOKENS` is never reached, and not compiled.
+                _ if L::TOKENS <= 2 => {}
                 3 => block::<L, FOUR, 3, TILES>(job, tiles, token, row),
                 4 => block::<L, FOUR, 4, TILES>(job, tiles, token, row),
                 5 => block::<L, FOUR, 5, TILES>(job, tiles, token, row),
