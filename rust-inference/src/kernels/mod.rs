@@ -34,7 +34,9 @@ pub use buffer::Buffer;
 pub use cores::physical_cores;
 pub use format::{Format, Layout};
 pub use matrix::Matrix;
-pub use ops::{Columns, Rotations, add_rms_norm, gelu_tanh_times, norm_and_rotate, rms_norm};
+pub use ops::{
+    Columns, Rotations, add_rms_norm, gelu_tanh_times, narrow, norm_and_rotate, rms_norm,
+};
 pub use packed::Kernel;
 pub use threads::Threads;
 pub use values::{Values, Weights};

@@ -3,6 +3,8 @@
 
 #![allow(clippy::inline_always)]
 
+use half::{f16, slice::HalfFloatSliceExt};
+
 use super::{
     Level, Threads,
     functions::{gelu_tanh, sin_cos},
@@ -117,6 +119,17 @@ impl Rotations {
             });
         });
         Self { turns, pairs }
+    }
+}
+
+/// Writes `numbers` to `out` in f16. What is beyond its range becomes its greatest number: an infinite value would spoil
+/// even the queries that give it no weight.
+pub fn narrow(numbers: &[f32], out: &mut [f16]) {
+    out.convert_from_f32_slice(numbers);
+    for number in out {
+        if number.is_infinite() {
+            *number = f16::MAX.copysign(*number);
+        }
     }
 }
 
@@ -318,6 +331,17 @@ mod tests {
                 .zip(&out)
                 .all(|(sum, out)| sum.to_bits() == (1.0 + out).to_bits())
         );
+    }
+
+    #[test]
+    fn what_f16_cannot_hold_becomes_its_greatest_number() {
+        let mut out = [f16::ZERO; 6];
+        let numbers = [1.5, 7e4, -1e30, 65_504.0, f32::NEG_INFINITY, f32::NAN];
+        narrow(&numbers, &mut out);
+        let greatest = f16::MAX;
+        let expected = [f16::from_f32(1.5), greatest, -greatest, greatest, -greatest];
+        assert_eq!(out[..5], expected);
+        assert!(out[5].is_nan());
     }
 
     #[test]

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 
 use super::{Attention, Config};
-use crate::kernels::KvPart;
+use crate::kernels::{KvPart, narrow};
 
 /// Positions that a sliding layer keeps beyond its window, so that a guess that was wrong can be forgotten.
 const MARGIN: usize = 64;
@@ -145,7 +144,7 @@ impl KvRows {
                     let before = to.len();
                     to.resize(before + from.len(), f16::ZERO);
                     if let Some(new) = to.get_mut(before..) {
-                        new.convert_from_f32_slice(from);
+                        narrow(from, new);
                     }
                 }
             }
