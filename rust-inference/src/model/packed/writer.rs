@@ -170,9 +170,9 @@ impl Writer {
         self.file.sync_all()?;
         fs::rename(&self.fresh, &self.path)?;
         self.finished = true;
-        if let Some(dir) = self.path.parent() {
-            File::open(dir)?.sync_all()?;
-        }
+        // The name has to last as well. Of a file in the current directory the directory has none.
+        let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        File::open(dir.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(self.path.clone())
     }
 }
