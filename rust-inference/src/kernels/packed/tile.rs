@@ -168,6 +168,9 @@ unsafe fn block<L: Lanes, const FOUR: bool, const N: usize, const TILES: usize>(
                     let mut w = [L::quads(weights[0]); TILES];
                     for t in 0..TILES {
                         w[t] = L::quads(weights[t].wrapping_add(at + 64 * i));
+                        if N > 1 {
+                            fetch(weights[t].wrapping_add(at + 64 * i + AHEAD));
+                        }
                     }
                     step::<L, N, TILES>(&mut sums, w, x_at, quad * i);
                 }
@@ -196,6 +199,22 @@ unsafe fn block<L: Lanes, const FOUR: bool, const N: usize, const TILES: usize>(
             }
         }
     }
+}
+
+/// How far ahead of the products weights are fetched from memory: with several tokens, the processor by itself begins to
+/// read only when it is done with what it has, and computing and reading take turns (measured: 10 to 25 % of the time).
+const AHEAD: usize = 4096;
+
+#[inline(always)]
+fn fetch(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint that every processor of the target has, and that never faults, wherever it points.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 /// Four columns: `N` × `TILES` instructions for `N` + `TILES` reads.
