@@ -7,12 +7,13 @@
 /// With 16 at once they cost less than a chunk of a prompt does.
 const FEW: usize = 32;
 
-/// Tokens of prompts in a pass beside those who write: about as long as the writers' own part of the pass takes, so that
-/// they write half as fast at worst.
-const BESIDE: usize = 128;
+/// Tokens of prompts in a pass beside those who write. With the shape of 270M they take ten times as long as one token
+/// without the head does, three times as long as those of 16 who write; twice as many take twice as long, so nothing
+/// is won by more but fewer passes until a newcomer's first token.
+const BESIDE: usize = 64;
 
-/// Tokens of prompts in a pass that holds nobody up: more would not be faster, only later to notice who comes or goes.
-pub(super) const ALONE: usize = 512;
+/// Tokens of prompts in a pass that holds nobody up: more are no faster each, and who comes or goes is noticed later.
+pub(super) const ALONE: usize = 256;
 
 /// Guessed tokens in a pass, of all sequences. Alone a guess costs little beside the weights that are read anyway; the
 /// tokens of many sequences make up for the reading already.
@@ -69,9 +70,9 @@ mod tests {
         // A prompt alone goes fast; beside somebody who writes it does not hold him up.
         assert_eq!(shares(&[2000]), [ALONE]);
         assert_eq!(shares(&[2000, 1]), [BESIDE, 1]);
-        assert_eq!(shares(&[300, 0]), [300, 0]);
+        assert_eq!(shares(&[200, 0]), [200, 0]);
         // Of several the one that lacks least gets most, and each some.
-        assert_eq!(shares(&[2000, 200]), [ALONE - 200, 200]);
+        assert_eq!(shares(&[2000, 100]), [ALONE - 100, 100]);
         assert_eq!(shares(&[2000, 2000]), [ALONE * 3 / 4, ALONE / 4]);
         assert_eq!(shares(&[2000, 900, 1]), [BESIDE / 4, BESIDE * 3 / 4, 1]);
     }
@@ -86,7 +87,7 @@ mod tests {
             needed = [needed[0] - share[0], needed[1] - share[1], 1];
             passes += 1;
         }
-        assert!(passes <= 6, "{passes}");
+        assert!(passes <= 12, "{passes}");
     }
 
     proptest! {
