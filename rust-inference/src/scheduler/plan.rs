@@ -13,7 +13,7 @@ const FEW: usize = 32;
 const BESIDE: usize = 64;
 
 /// Tokens of prompts in a pass that holds nobody up: more are no faster each, and who comes or goes is noticed later.
-pub(super) const ALONE: usize = 256;
+pub(super) const ALONE: usize = 512;
 
 /// Guessed tokens in a pass, of all sequences. Alone a guess costs little beside the weights that are read anyway; the
 /// tokens of many sequences make up for the reading already.
