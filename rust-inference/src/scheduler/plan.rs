@@ -36,8 +36,9 @@ pub(super) fn shares(needed: &[usize]) -> Vec<usize> {
             if *needed <= FEW {
                 return *needed;
             }
-            left = left.saturating_sub(fair);
-            fair.min(*needed)
+            let share = fair.min(*needed);
+            left = left.saturating_sub(share);
+            share
         })
         .collect();
     // The other half is for those who lack least, of equals the oldest: so all are done sooner on the average.
