@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check soak bench bench-constraint bench-levers bench-start deny verify-functiongemma \
+.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -55,10 +55,15 @@ docs-check: setup ## links, commands and test names that the documents mention e
 soak: setup ## 32 clients that come, go, cancel and hang up, for MINUTES (30); every answer is compared with the one given alone
 	@.venv/bin/python -B bench/soak.py --minutes $(MINUTES)
 
-bench: setup ## every measured promise: dev against release build, the constraint, the levers (some minutes)
+bench: setup ## every measured promise: dev against release build, the constraint, the levers, fidelity, the engine in short
 	@.venv/bin/python -B bench/dev_vs_release.py
 	@.venv/bin/python -B bench/constraint.py
 	@.venv/bin/python -B bench/levers.py 1
+	@.venv/bin/python -B bench/fidelity.py
+	@.venv/bin/python -B bench/engine.py --quick
+
+bench-engine: setup ## the engine against llama.cpp, which is built first, and against the memory; about ten minutes
+	@.venv/bin/python -B bench/engine.py
 
 bench-constraint: setup ## what the constraint costs a token, beside llguidance
 	@.venv/bin/python -B bench/constraint.py

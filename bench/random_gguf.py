@@ -79,7 +79,7 @@ def to_q4_0(raw: bytes) -> bytes:
     return np.concatenate([scale.astype("<f2").view(np.uint8), packed], axis=1).tobytes()
 
 
-def widened(raw: bytes):  # noqa: ANN201 (numpy is not always there)
+def widened(raw: bytes):
     """bf16 to f32."""
     import numpy as np
 

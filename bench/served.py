@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,24 +54,29 @@ def machine() -> str:
 
 
 class Server:
-    """A running program and one connection to it; `with` ends both."""
+    """A running program and one connection to it; `with` ends both. `launcher` is what it is started with, as taskset;
+    `cache` is where it may keep files of its own."""
 
-    def __init__(self, program: Path, *flags: str | Path) -> None:
+    def __init__(
+        self, program: Path, *flags: str | Path, launcher: Sequence[str] = (), cache: Path | None = None
+    ) -> None:
         self.room = tempfile.TemporaryDirectory(dir="/tmp")
-        path = Path(self.room.name) / "s"
-        self.process = subprocess.Popen([program, "--socket", path, *flags], stderr=subprocess.DEVNULL)
+        self.path = Path(self.room.name) / "s"
+        command = [*launcher, program, "--socket", self.path, *flags]
+        environment = os.environ | ({"XDG_CACHE_HOME": str(cache)} if cache else {})
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
         self.number = -1
         self.connection = socket.socket(socket.AF_UNIX)
-        for _ in range(600):
+        for _ in range(12000):
             try:
-                self.connection.connect(str(path))
+                self.connection.connect(str(self.path))
             except OSError:
-                time.sleep(0.1)
+                time.sleep(0.005)
             else:
                 break
         else:
             self.process.kill()
-            raise SystemExit(f"{program} did not listen; see what it says: {program} --socket {path} {flags}")
+            raise SystemExit(f"{program} did not listen; see what it says: {program} --socket {self.path} {flags}")
         self.lines = self.connection.makefile("rb")
 
     def __enter__(self) -> Server:

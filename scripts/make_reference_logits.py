@@ -15,7 +15,7 @@ import transformers
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig
 
-WINDOW, LENGTH = 16, 64
+LENGTH = 64
 
 
 def load(folder, dtype):
@@ -36,25 +36,18 @@ def read(model, tokens):
     return logits, hidden.mean(dim=0), logprobs
 
 
-def random_checkpoint(out, name, seed, dtype, old_keys, **shape):
+def random_checkpoint(out, name, seed, dtype, old_keys, length=LENGTH, **shape):
     """A checkpoint with random weights, crossing its sliding window, and its logits."""
     torch.manual_seed(seed)
-    config = Gemma3TextConfig(
-        vocab_size=96,
-        hidden_size=48,
-        intermediate_size=80,
-        max_position_embeddings=256,
-        sliding_window=WINDOW,
-        attn_implementation="eager",
-        **shape,
-    )
+    sizes = {"vocab_size": 96, "hidden_size": 48, "intermediate_size": 80, "sliding_window": 16}
+    config = Gemma3TextConfig(max_position_embeddings=256, attn_implementation="eager", **(sizes | shape))
     model = Gemma3ForCausalLM(config).to(dtype)
     with torch.no_grad():
         for key, value in model.named_parameters():
             value.copy_(torch.randn(value.shape) * (0.3 if "norm" in key else 0.15))
     folder = out / name
     model.save_pretrained(folder)
-    tokens = torch.randint(0, 96, (LENGTH,)).tolist()
+    tokens = torch.randint(0, config.vocab_size, (length,)).tolist()
     logits, mean, logprobs = read(load(folder, dtype), tokens)
     path = folder / "config.json"
     written = json.loads(path.read_text())
@@ -63,11 +56,13 @@ def random_checkpoint(out, name, seed, dtype, old_keys, **shape):
         written["rope_theta"] = ropes["full_attention"]["rope_theta"]
         written["rope_local_base_freq"] = ropes["sliding_attention"]["rope_theta"]
         written["_sliding_window_pattern"] = shape["sliding_window_pattern"]
+        if factor := ropes["full_attention"].get("factor"):
+            written["rope_scaling"] = {"rope_type": "linear", "factor": factor}
         written.pop("sliding_window_pattern", None)
         written.pop("layer_types")
     path.write_text(json.dumps(written, indent=1) + "\n")
     # Any tokenizer will do: the logits are of ids.
-    vocabulary = {f"t{i}": i for i in range(96)}
+    vocabulary = {f"t{i}": i for i in range(config.vocab_size)}
     tokenizer = {"version": "1.0", "added_tokens": [], "model": {"type": "BPE", "vocab": vocabulary, "merges": []}}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer) + "\n")
     reference = {"logits": logits.contiguous(), "mean": mean, "logprobs": logprobs}
@@ -149,6 +144,42 @@ def greedy(out, default):
             print(question, "->", tokenizer.decode(line["answer_ids"]))
 
 
+def ropes(factor):
+    """Of the full layers, whose positions are divided by the factor, and of the sliding ones."""
+    return {
+        "full_attention": {"rope_theta": 1e6, "rope_type": "linear", "factor": factor},
+        "sliding_attention": {"rope_theta": 1e4, "rope_type": "default"},
+    }
+
+
+def more_checkpoints(out):
+    """What else a checkpoint of this architecture may be: each is small, and crosses its window many times."""
+    alternating = ["sliding_attention", "sliding_attention", "full_attention"]
+    small = {"vocab_size": 64, "num_hidden_layers": 3, "layer_types": alternating}
+    # Positions are divided by 8, as in the larger models of the family; heads are wider than their share.
+    random_checkpoint(
+        out, "scaled-positions", 3, torch.bfloat16, True, length=160, rope_parameters=ropes(8.0), sliding_window=24,
+        sliding_window_pattern=3,
+        hidden_size=40, num_attention_heads=2, num_key_value_heads=1, head_dim=32, query_pre_attn_scalar=32, **small,
+    )  # fmt: skip
+    # Twenty-five windows, one head of keys for each of the queries.
+    random_checkpoint(
+        out, "long-context", 4, torch.bfloat16, False, length=200, sliding_window=8,
+        hidden_size=32, num_attention_heads=4, num_key_value_heads=4, head_dim=16, query_pre_attn_scalar=8, **small,
+    )  # fmt: skip
+    # f16, four heads of keys for eight of queries, and logits that are capped.
+    random_checkpoint(
+        out, "half-precision", 5, torch.float16, False, final_logit_softcapping=3.0,
+        num_attention_heads=8, num_key_value_heads=4, head_dim=12, query_pre_attn_scalar=12, **small,
+    )  # fmt: skip
+    # A head of its own, and sizes that are no multiple of anything that a kernel would like.
+    random_checkpoint(
+        out, "own-head", 6, torch.float32, False, length=90, sliding_window=11, tie_word_embeddings=False,
+        hidden_size=39, intermediate_size=53, num_attention_heads=3, num_key_value_heads=1, head_dim=18,
+        query_pre_attn_scalar=18, **(small | {"vocab_size": 67}),
+    )  # fmt: skip
+
+
 def main():
     """Writes everything into the directory given first; the default model is the second argument."""
     out, default = Path(sys.argv[1]), Path(sys.argv[2])
@@ -170,6 +201,7 @@ def main():
         out, "several-kv-heads", 2, torch.float32, False, layer_types=kinds, query_pre_attn_scalar=24, **several
     )
     texts(out, default)
+    more_checkpoints(out)
     greedy(out, default)
 
 

@@ -1,7 +1,5 @@
 //! All of a model that is read or made at its start.
 
-use half::bf16;
-
 use super::{
     Config, LoadError, LoadOptions, ModelFiles,
     layer::Layer,
@@ -114,13 +112,8 @@ impl Parts {
                 .collect::<Result<_, _>>()?,
             norm: source.vector("model.norm.weight", config.hidden_size)?,
             embedding_scale: source.scale(|tensors| {
-                // transformers multiplies in the type of the embedding: in bf16 the scale is rounded.
-                let scale = (config.hidden_size as f32).sqrt();
-                if tensors.in_bf16(EMBEDDING) {
-                    bf16::from_f32(scale).to_f32()
-                } else {
-                    scale
-                }
+                // transformers multiplies in the type of the embedding: in two bytes the scale is rounded.
+                tensors.rounded_as(EMBEDDING, (config.hidden_size as f32).sqrt())
             })?,
             tokenizer: source.tokenizer(&files.tokenizer, config.vocab_size)?,
             packed: PackedCache::Off,

@@ -1,5 +1,6 @@
 //! Tensors out of a checkpoint's files, checked: present, of the expected shape, of a known type, finite.
 
+use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 
 use super::{
@@ -43,16 +44,18 @@ impl<'a> Tensors<'a> {
             .any(|source| !matches!(source.tensor(name), Ok(None)))
     }
 
-    /// Whether transformers would run this checkpoint in bf16, and round what it computes with this tensor. Of a GGUF's
-    /// types all but f32 are made of such a checkpoint.
-    pub(super) fn in_bf16(&self, name: &str) -> bool {
-        self.files.iter().any(|source| {
-            let kind = source.tensor(name).ok().flatten().map(|tensor| tensor.kind);
-            match source {
-                File::Safetensors(_) => kind == Some(Kind::Bf16),
-                File::Gguf(..) => kind.is_some_and(|kind| kind != Kind::F32),
-            }
-        })
+    /// What transformers would round this value to for this tensor: to the type that the checkpoint is run in. Of a GGUF's
+    /// types all but f32 are made of a checkpoint in bf16.
+    pub(super) fn rounded_as(&self, name: &str, value: f32) -> f32 {
+        let rounded = |source: &File<'_>| {
+            let kind = source.tensor(name).ok().flatten()?.kind;
+            Some(match (source, kind) {
+                (_, Kind::F32) => value,
+                (File::Safetensors(_), Kind::F16) => f16::from_f32(value).to_f32(),
+                _ => bf16::from_f32(value).to_f32(),
+            })
+        };
+        self.files.iter().find_map(rounded).unwrap_or(value)
     }
 
     /// The values of a tensor of this shape; as it is stored.
