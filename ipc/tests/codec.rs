@@ -95,9 +95,18 @@ fn choice() -> impl Strategy<Value = proto::Generate> {
         any::<bool>(),
         any::<Option<u32>>(),
         vec(".*", 0..3),
+        ".*",
     )
         .prop_map(
-            |(tool_choice, parallel_tool_calls, response_format, lenient, logprobs, without)| {
+            |(
+                tool_choice,
+                parallel_tool_calls,
+                response_format,
+                lenient,
+                logprobs,
+                without,
+                adapter,
+            )| {
                 proto::Generate {
                     tool_choice,
                     parallel_tool_calls,
@@ -105,6 +114,7 @@ fn choice() -> impl Strategy<Value = proto::Generate> {
                     lenient,
                     logprobs,
                     without,
+                    adapter,
                     ..Default::default()
                 }
             },

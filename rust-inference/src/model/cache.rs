@@ -191,6 +191,11 @@ fn lacks(start: usize, dropped: usize, len: usize, window: usize) -> bool {
 }
 
 impl Frozen {
+    /// Whether both were computed with the same adapter, or with none.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.is_of(other.adapter.as_ref())
+    }
+
     /// Whether it was computed with this adapter: with another, the same tokens have other keys and values.
     pub fn is_of(&self, adapter: Option<&Arc<Adapter>>) -> bool {
         match (&self.adapter, adapter) {

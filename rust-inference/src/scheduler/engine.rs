@@ -182,6 +182,10 @@ impl Engine {
         let older = self.active.iter().take(at);
         let waits = active.sequence.sharing().is_some()
             && older
+                .filter(|other| {
+                    other.sequence.adapter().map(Arc::as_ptr)
+                        == active.sequence.adapter().map(Arc::as_ptr)
+                })
                 .filter_map(|other| other.sequence.sharing())
                 .any(|beginning| gains(&active.sequence, beginning));
         if waits { 0 } else { active.sequence.unseen() }
@@ -201,7 +205,10 @@ impl Engine {
             self.prefixes.report(&self.gauges);
             active.turn = Turn::Needs(Need::Nothing);
             for other in self.active.iter_mut().skip(at + 1) {
-                if other.sequence.sharing().is_some() && gains(&other.sequence, &beginning) {
+                if frozen.is_of(other.sequence.adapter())
+                    && other.sequence.sharing().is_some()
+                    && gains(&other.sequence, &beginning)
+                {
                     other.sequence.resume(&self.model, &frozen);
                     if other.sequence.sharing().is_none() {
                         other.turn = Turn::Needs(Need::Nothing);

@@ -1,16 +1,18 @@
 //! What is asked of the scheduler, and what comes back: one generation to be made, and its events.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{constrain::Guide, sampling::SamplingParams};
+use crate::{constrain::Guide, model::Adapter, sampling::SamplingParams};
 
 /// One generation to be made.
 pub struct Job {
     /// Not empty, shorter than the context, every id below the vocabulary's size.
     pub prompt: Vec<u32>,
+    /// What is added to the model for it.
+    pub adapter: Option<Arc<Adapter>>,
     /// So many tokens at the prompt's beginning are the declarations of the tools, which other requests have too.
     pub shared: usize,
     /// Says what may be written.

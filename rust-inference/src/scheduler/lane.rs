@@ -1,7 +1,9 @@
 //! One sequence on its way through the model: what is written, what of it the model has seen, and what it is shown ahead
 //! of that as a guess.
 
-use crate::model::{Frozen, KvCache, Model, Span};
+use std::sync::Arc;
+
+use crate::model::{Adapter, Frozen, KvCache, Model, Span};
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -19,10 +21,15 @@ pub(super) struct Lane {
 
 impl Lane {
     /// `known`: what was computed of the prompt's beginning before, and how much of it is to be used.
-    pub(super) fn new(model: &Model, prompt: Vec<u32>, known: Option<(Frozen, usize)>) -> Self {
+    pub(super) fn new(
+        model: &Model,
+        prompt: Vec<u32>,
+        adapter: Option<Arc<Adapter>>,
+        known: Option<(Frozen, usize)>,
+    ) -> Self {
         let cache = match known {
             Some((frozen, len)) => KvCache::resume(model, &frozen, len),
-            None => KvCache::new(model),
+            None => KvCache::new(model).with_adapter(adapter),
         };
         Self {
             written: prompt.len(),

@@ -3,10 +3,13 @@
 //! The declarations of the tools are the same call after call, and a conversation goes on where it was. So the KV of
 //! what went through the model is kept, as long as there is room: whoever was not needed for longest goes first.
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use super::Gauges;
-use crate::model::Frozen;
+use crate::model::{Adapter, Frozen};
 
 /// The kept beginnings. Only the thread that owns the model has one.
 #[derive(Debug)]
@@ -32,10 +35,22 @@ impl PrefixCache {
         }
     }
 
-    /// What is known of the longest beginning of `tokens`, and its length; at least the last token is left to compute.
-    pub(super) fn longest(&mut self, tokens: &[u32]) -> Option<(Frozen, usize)> {
+    /// What is known of the longest beginning of `tokens` with this adapter, and its length; at least the last token is left
+    /// to compute.
+    pub(super) fn longest(
+        &mut self,
+        tokens: &[u32],
+        adapter: Option<&Arc<Adapter>>,
+    ) -> Option<(Frozen, usize)> {
         let most = tokens.len().saturating_sub(1);
-        let common = |entry: &Entry| (entry.frozen).usable(common(&entry.tokens, tokens).min(most));
+        let common = |entry: &Entry| {
+            let known = if entry.frozen.is_of(adapter) {
+                common(&entry.tokens, tokens)
+            } else {
+                0
+            };
+            entry.frozen.usable(known.min(most))
+        };
         // Of equals the shortest: it is what they have in common, and the longer ones may grow old.
         let (at, len) = (self.entries.iter().map(common).enumerate())
             .filter(|(_, len)| *len > 0)
@@ -58,7 +73,9 @@ impl PrefixCache {
             return;
         }
         let known = |known: &Entry| {
-            known.tokens.starts_with(tokens) && known.frozen.usable(tokens.len()) == tokens.len()
+            known.frozen.is_like(&entry.frozen)
+                && known.tokens.starts_with(tokens)
+                && known.frozen.usable(tokens.len()) == tokens.len()
         };
         if let Some(at) = self.entries.iter().position(known) {
             return self.touch(at);

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     constrain::{Candidates, Next},
-    model::{Frozen, Model, Span},
+    model::{Adapter, Frozen, Model, Span},
     sampling::Sampler,
 };
 
@@ -87,7 +87,12 @@ impl Sequence {
         queued: Duration,
     ) -> Self {
         let room = model.config.context.saturating_sub(job.prompt.len());
-        let lane = Lane::new(model, std::mem::take(&mut job.prompt), known);
+        let lane = Lane::new(
+            model,
+            std::mem::take(&mut job.prompt),
+            job.adapter.clone(),
+            known,
+        );
         let shares = job.levers.prefix && lane.seen() < job.shared;
         Self {
             stats: Stats {
@@ -200,6 +205,10 @@ impl Sequence {
             State::Share => self.lane.tokens().get(..self.job.shared),
             _ => None,
         }
+    }
+
+    pub(super) fn adapter(&self) -> Option<&Arc<Adapter>> {
+        self.job.adapter.as_ref()
     }
 
     /// Once that was seen: it, and its KV.

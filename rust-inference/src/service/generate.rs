@@ -25,6 +25,7 @@ impl Inference {
         let sampling = limits::sampling(asked.sampling.as_ref())?;
         let logprobs = limits::logprobs(asked.logprobs)?;
         let levers = limits::levers(&asked.without)?;
+        let adapter = limits::adapter(&asked.adapter, &self.model)?;
         let stops = std::mem::take(&mut asked.stop);
         let (stream, max_tokens) = (asked.stream, asked.max_tokens as usize);
         // A prompt of megabytes takes a while to render and cut into tokens: not on the threads that serve sockets.
@@ -50,6 +51,7 @@ impl Inference {
         let (events, mut received) = mpsc::unbounded_channel();
         let job = Job {
             prompt: prepared.prompt,
+            adapter,
             shared: prepared.shared,
             guide: prepared.guide,
             sampling,

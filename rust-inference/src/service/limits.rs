@@ -1,6 +1,6 @@
 //! What a request may ask for: checked before anything is computed, each refusal with what to do about it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ipc::{
     Status,
@@ -8,6 +8,7 @@ use ipc::{
 };
 
 use crate::{
+    model::{Adapter, Model},
     sampling::SamplingParams,
     scheduler::{Levers, Refused},
 };
@@ -26,6 +27,31 @@ pub(super) fn check_model(asked: &str, served: &str) -> Result<(), Status> {
         Status::not_found(format!("model {asked:?} is not served here"))
             .with_hint(format!("leave `model` out, or ask for {served:?}")),
     )
+}
+
+/// The adapter of a name; none for no name.
+pub(super) fn adapter(asked: &str, model: &Model) -> Result<Option<Arc<Adapter>>, Status> {
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    if let Some(adapter) = model.adapter(asked) {
+        return Ok(Some(adapter.clone()));
+    }
+    let names = adapter_names(model);
+    let hint = if names.is_empty() {
+        "leave `adapter` out, or start the server with --adapter NAME=DIR".to_owned()
+    } else {
+        format!("leave `adapter` out, or ask for one of: {names}")
+    };
+    Err(Status::not_found(format!("there is no adapter {asked:?} here")).with_hint(hint))
+}
+
+/// Those that may be asked for.
+pub(super) fn adapter_names(model: &Model) -> String {
+    let names: Vec<&str> = (model.adapters().iter())
+        .map(|adapter| adapter.name.as_str())
+        .collect();
+    names.join(", ")
 }
 
 pub(super) fn sampling(asked: Option<&Sampling>) -> Result<SamplingParams, Status> {

@@ -51,6 +51,7 @@ What generate may say beside:
   "argument_order"       sorted (default, as in training), declared, any
   "lenient"              true: take schemas as far as they can be guaranteed, and tell what was left out in done.warnings
   "max_tokens", "stop", "sampling" {"temperature","top_k","top_p","min_p","seed"}, "logprobs" 0 to 20
+  "adapter"              one of the server's adapters, by its name
   "without"              of forced, rows, speculation, prefix: what makes it faster, switched off
 
 What else it answers:
@@ -157,6 +158,7 @@ impl Service for Inference {
         let (prefix_bytes, prefix_entries) = self.scheduler.prefixes();
         let details = [
             ("model", self.model.name.clone()),
+            ("adapters", limits::adapter_names(&self.model)),
             ("packed_cache", self.model.packed.word().to_owned()),
             ("architecture", "Gemma3ForCausalLM".to_owned()),
             ("parameters", self.model.parameters().to_string()),

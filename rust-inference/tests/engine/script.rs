@@ -88,6 +88,7 @@ pub struct Written {
 pub fn job(prompt: Vec<u32>, script: Vec<Step>) -> Job {
     Job {
         prompt,
+        adapter: None,
         shared: 0,
         guide: Box::new(Script(script)),
         sampling: SamplingParams::default(),

@@ -52,7 +52,7 @@ impl Engine {
     /// Gives the job back if there is no memory for it now.
     fn place_writer(&mut self, number: u64, job: Job, since: Instant) -> Option<Job> {
         let known = job.levers.prefix.then_some(&mut self.prefixes);
-        let known = known.and_then(|prefixes| prefixes.longest(&job.prompt));
+        let known = known.and_then(|prefixes| prefixes.longest(&job.prompt, job.adapter.as_ref()));
         let made = |job, known| {
             let sequence = Sequence::new(&self.model, job, known, since.elapsed());
             Active {

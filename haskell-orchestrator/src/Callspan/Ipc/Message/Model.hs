@@ -42,7 +42,9 @@ data Generate = Generate
     generateArgumentOrder :: Text,
     generateLenient :: Bool,
     generateLogprobs :: Maybe Word32,
-    generateWithout :: [Text]
+    generateWithout :: [Text],
+    -- | One of the server's adapters; empty: none.
+    generateAdapter :: Text
   }
   deriving stock (Show, Eq)
 
@@ -66,6 +68,7 @@ instance Proto Generate where
         <*> field bool "lenient" generateLenient
         <*> field (optional word32) "logprobs" generateLogprobs
         <*> field (repeated text) "without" generateWithout
+        <*> field text "adapter" generateAdapter
 
 -- | The form of an answer's text.
 data ResponseFormat = ResponseFormat
