@@ -145,7 +145,9 @@ impl Engine {
     /// One pass through the layers.
     fn see(&mut self) {
         let needed: Vec<usize> = (0..self.active.len()).map(|at| self.needed(at)).collect();
-        let shares = plan::shares(&needed);
+        let shares: Vec<usize> = (plan::shares(&needed).into_iter().zip(&self.active))
+            .map(|(share, active)| active.sequence.lane().portion(share))
+            .collect();
         let seeing = || shares.iter().filter(|share| **share > 0);
         let requests = seeing().count();
         if requests == 0 {

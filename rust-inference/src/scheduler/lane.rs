@@ -83,6 +83,16 @@ impl Lane {
         self.text.len() - self.cache.len()
     }
 
+    /// How many of them can go through the model next, of `most`: the last token and what is guessed behind it go
+    /// together, because their outputs are needed at once.
+    pub(super) fn portion(&self, most: usize) -> usize {
+        if most < self.unseen() {
+            most.min(self.unseen() - self.rows())
+        } else {
+            self.unseen()
+        }
+    }
+
     /// The next `count` of them.
     pub(super) fn span(&mut self, count: usize) -> Span<'_> {
         let from = self.cache.len();

@@ -3,9 +3,10 @@
 //! Whoever writes needs a few tokens a pass, and each pass that takes long holds all of them up: what they need goes
 //! first. Prompts are long: they get what a pass has left, a part each, so that none waits for another's end.
 
-/// What needs at most so many tokens gets them: who writes, with what was forced or guessed, and the last of a prompt.
+/// What needs at most so many tokens gets them, and is not cut, whatever it guesses: who writes, with what was forced or guessed, and the last of a prompt.
 /// With 16 at once they cost less than a chunk of a prompt does.
 const FEW: usize = 32;
+const _: () = assert!(FEW > super::sequence::LONGEST_GUESS);
 
 /// Tokens of prompts in a pass beside those who write. With the shape of 270M they take ten times as long as one token
 /// without the head does, three times as long as those of 16 who write; twice as many take twice as long, so nothing

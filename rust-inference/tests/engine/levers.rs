@@ -138,6 +138,21 @@ fn log_probabilities_are_of_the_whole_vocabulary_for_forced_tokens_too() {
 }
 
 #[test]
+fn wherever_a_long_prompt_is_cut_what_is_forced_behind_it_is_judged_the_same() {
+    let model = model();
+    let scheduler = start(&model, 0);
+    for length in [490, 496, 503, 511, 512, 513] {
+        let [together, alone] = [true, false].map(|forced| {
+            let mut job = job(vec![30; length], vec![Step::Force((40..70).collect())]);
+            (job.levers.forced, job.logprobs) = (forced, Some(1));
+            run(&scheduler, job)
+        });
+        assert_eq!(together.tokens, (40..70).collect::<Vec<u32>>());
+        assert_eq!(together.logprobs, alone.logprobs, "{length}");
+    }
+}
+
+#[test]
 fn forced_tokens_count_against_the_limit_and_a_stop_token_does_not() {
     let model = model();
     let scheduler = start(&model, 64 << 20);

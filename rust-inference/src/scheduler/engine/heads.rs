@@ -46,12 +46,13 @@ impl Engine {
         let mut work: Vec<Work<'_>> = Vec::new();
         for active in heads {
             let own = active.sequence.rows() * model.config.vocab_size;
-            let (own, others) = rest.split_at_checked(own).unwrap_or_default();
-            rest = others;
-            work.push(Work {
-                active,
-                logits: Logits::Lent(own),
-            });
+            let logits = if let Some((own, others)) = rest.split_at_checked(own) {
+                rest = others;
+                Logits::Lent(own)
+            } else {
+                Logits::Failed
+            };
+            work.push(Work { active, logits });
         }
         for active in ready {
             let logits = if active.turn == Turn::Needs(Need::Rows) {
