@@ -90,7 +90,8 @@ impl Engine {
             // A fault that is nobody's in particular ends who was at work, and costs who comes the model not.
             if catch_unwind(AssertUnwindSafe(|| self.pass())).is_err() {
                 let readers = self.readers.drain(..).count();
-                (0..self.active.drain(..).count() + readers).for_each(|_| self.queue.leave());
+                let writers = self.active.drain(..).count();
+                self.left(readers + writers);
             }
             self.report();
         }
@@ -128,18 +129,24 @@ impl Engine {
                 continue;
             }
             let active = self.active.remove(at);
-            self.freed = true;
             if let Turn::Ended(finish) = turn {
                 let ended = active.sequence.finish(finish, &mut self.prefixes);
                 self.prefixes.report(&self.gauges);
                 self.gauges.took(ended.took);
-                self.queue.leave();
-                self.report();
+                self.left(1);
                 ended.tell();
             } else {
-                self.queue.leave();
+                drop(active);
+                self.left(1);
             }
         }
+    }
+
+    /// So many are no longer at work. Whoever sees that sees also what they gave back.
+    fn left(&mut self, count: usize) {
+        self.freed = true;
+        self.report();
+        (0..count).for_each(|_| self.queue.leave());
     }
 
     /// One pass through the layers.
@@ -236,8 +243,7 @@ impl Engine {
             self.gauges.passed(1);
             return self.readers.push_back(reads);
         }
-        self.freed = true;
-        self.queue.leave();
+        self.left(1);
         if step.is_ok() {
             let stats = reads.reader.finish();
             self.gauges.took(stats.prefill);
