@@ -226,8 +226,8 @@ async fn sigterm_gives_who_waits_an_end_too() {
     let mut server = server();
     let client = client(&server).await;
     let mut calls = vec![in_full_flow(&client, 0).await];
-    // More than can be finished in the seconds that are left.
-    for _ in 0..20 {
+    // More than are worked on at once, and than can be finished in the seconds that are left.
+    for _ in 0..35 {
         calls.push(begin(&client, endless(), 0).await);
     }
     server.until("waiting", "20");

@@ -81,7 +81,13 @@ fn a_model_that_cannot_be_loaded_is_named_with_what_is_wrong() {
     fs::remove_file(dir.join("config.json")).unwrap();
     load("config.json");
     fs::remove_dir_all(&dir).unwrap();
-    load("No such file");
+    let (status, what, _) = failed(&["--socket", socket, "--model", path]);
+    assert_eq!(status, 2);
+    assert!(
+        what.contains(path) && what.contains("there is no"),
+        "{what}"
+    );
+    assert!(!Path::new(socket).exists());
 }
 
 #[test]
