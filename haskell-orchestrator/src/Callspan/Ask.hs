@@ -85,7 +85,7 @@ askModel asking servers tools messages = do
       Rejected e | errorCode e == FailedPrecondition -> TooLong
       _ -> GaveUp
     -- Lenient: a tool whose schema cannot be guaranteed in full is still better called, and its calls checked.
-    generate = Generate (Just (Chat messages)) Nothing tools "" 0 False Nothing [] "" Nothing 0 Nothing "" True Nothing []
+    generate = Generate (Just (Chat messages)) Nothing tools "" 0 False Nothing [] "" Nothing 0 Nothing "" True Nothing [] ""
 
 runTool :: Asking -> Servers -> ToolCall -> IO Event
 runTool asking servers call = do
