@@ -42,8 +42,25 @@ pub(super) struct KvRows {
 
 #[derive(Clone, Debug)]
 enum Numbers {
-    F32 { keys: Vec<f32>, values: Vec<f32> },
-    F16 { keys: Vec<f16>, values: Vec<f16> },
+    F32(Pair<f32>),
+    F16(Pair<f16>),
+}
+
+/// As many keys as values.
+#[derive(Clone, Debug, Default)]
+struct Pair<T> {
+    keys: Vec<T>,
+    values: Vec<T>,
+}
+
+/// The same of either kind of numbers.
+macro_rules! either {
+    ($numbers:expr, $pair:ident => $work:expr) => {
+        match $numbers {
+            Numbers::F32($pair) => $work,
+            Numbers::F16($pair) => $work,
+        }
+    };
 }
 
 impl KvShape {
@@ -62,14 +79,8 @@ impl KvShape {
             window: sliding.then_some(self.window),
             dropped: 0,
             numbers: match self.precision {
-                KvPrecision::F32 => Numbers::F32 {
-                    keys: Vec::new(),
-                    values: Vec::new(),
-                },
-                KvPrecision::F16 => Numbers::F16 {
-                    keys: Vec::new(),
-                    values: Vec::new(),
-                },
+                KvPrecision::F32 => Numbers::F32(Pair::default()),
+                KvPrecision::F16 => Numbers::F16(Pair::default()),
             },
         };
         self.sliding.iter().map(layer).collect()
@@ -118,10 +129,7 @@ fn most_kept(window: usize) -> usize {
 impl KvRows {
     /// Positions, the dropped ones included.
     pub(super) fn len(&self) -> usize {
-        let numbers = match &self.numbers {
-            Numbers::F32 { keys, .. } => keys.len(),
-            Numbers::F16 { keys, .. } => keys.len(),
-        };
+        let numbers = either!(&self.numbers, pair => pair.keys.len());
         self.dropped + numbers / self.width
     }
 
@@ -132,14 +140,14 @@ impl KvRows {
     pub(super) fn extend(&mut self, keys: &[f32], values: &[f32]) {
         self.drop_unseen();
         match &mut self.numbers {
-            Numbers::F32 { keys: k, values: v } => {
-                for (to, from) in [(k, keys), (v, values)] {
+            Numbers::F32(pair) => {
+                for (to, from) in pair.each().into_iter().zip([keys, values]) {
                     grow(to, from.len(), self.width);
                     to.extend_from_slice(from);
                 }
             }
-            Numbers::F16 { keys: k, values: v } => {
-                for (to, from) in [(k, keys), (v, values)] {
+            Numbers::F16(pair) => {
+                for (to, from) in pair.each().into_iter().zip([keys, values]) {
                     grow(to, from.len(), self.width);
                     let before = to.len();
                     to.resize(before + from.len(), f16::ZERO);
@@ -160,32 +168,14 @@ impl KvRows {
         }
         let unseen = kept - window - MARGIN;
         let numbers = unseen * self.width;
-        match &mut self.numbers {
-            Numbers::F32 { keys, values } => {
-                keys.drain(..numbers);
-                values.drain(..numbers);
-            }
-            Numbers::F16 { keys, values } => {
-                keys.drain(..numbers);
-                values.drain(..numbers);
-            }
-        }
+        either!(&mut self.numbers, pair => pair.each().into_iter().for_each(|to| { to.drain(..numbers); }));
         self.dropped += unseen;
     }
 
     /// Keeps the first `len` positions, of which the dropped ones are some.
     pub(super) fn truncate(&mut self, len: usize) {
         let numbers = len.saturating_sub(self.dropped) * self.width;
-        match &mut self.numbers {
-            Numbers::F32 { keys, values } => {
-                keys.truncate(numbers);
-                values.truncate(numbers);
-            }
-            Numbers::F16 { keys, values } => {
-                keys.truncate(numbers);
-                values.truncate(numbers);
-            }
-        }
+        either!(&mut self.numbers, pair => pair.each().into_iter().for_each(|to| to.truncate(numbers)));
     }
 
     /// A copy of the first `len` positions.
@@ -197,42 +187,41 @@ impl KvRows {
     }
 
     pub(super) fn shrink(&mut self) {
-        match &mut self.numbers {
-            Numbers::F32 { keys, values } => {
-                keys.shrink_to_fit();
-                values.shrink_to_fit();
-            }
-            Numbers::F16 { keys, values } => {
-                keys.shrink_to_fit();
-                values.shrink_to_fit();
-            }
-        }
+        either!(&mut self.numbers, pair => pair.each().into_iter().for_each(Vec::shrink_to_fit));
     }
 
     pub(super) fn bytes(&self) -> usize {
-        match &self.numbers {
-            Numbers::F32 { keys, values } => {
-                (keys.capacity() + values.capacity()) * size_of::<f32>()
-            }
-            Numbers::F16 { keys, values } => {
-                (keys.capacity() + values.capacity()) * size_of::<f16>()
-            }
-        }
+        either!(&self.numbers, pair => pair.bytes())
     }
 
     /// What is there of the first `len` positions.
     pub(super) fn part(&self, len: usize) -> KvPart<'_> {
         let end = len.saturating_sub(self.dropped) * self.width;
         match &self.numbers {
-            Numbers::F32 { keys, values } => KvPart::F32 {
-                keys: keys.get(..end).unwrap_or_default(),
-                values: values.get(..end).unwrap_or_default(),
-            },
-            Numbers::F16 { keys, values } => KvPart::F16 {
-                keys: keys.get(..end).unwrap_or_default(),
-                values: values.get(..end).unwrap_or_default(),
-            },
+            Numbers::F32(pair) => {
+                let (keys, values) = pair.first(end);
+                KvPart::F32 { keys, values }
+            }
+            Numbers::F16(pair) => {
+                let (keys, values) = pair.first(end);
+                KvPart::F16 { keys, values }
+            }
         }
+    }
+}
+
+impl<T> Pair<T> {
+    fn each(&mut self) -> [&mut Vec<T>; 2] {
+        [&mut self.keys, &mut self.values]
+    }
+
+    fn bytes(&self) -> usize {
+        (self.keys.capacity() + self.values.capacity()) * size_of::<T>()
+    }
+
+    fn first(&self, end: usize) -> (&[T], &[T]) {
+        let first = |numbers| <Vec<T>>::as_slice(numbers).get(..end).unwrap_or_default();
+        (first(&self.keys), first(&self.values))
     }
 }
 
