@@ -57,6 +57,14 @@ pub(in crate::kernels) trait Lanes: Copy {
     }
     /// Reads 64 bytes of each of 16 rows, and writes the first four of all rows, then the next four of all rows, and so on.
     unsafe fn transpose(rows: [*const u8; ROWS], to: *mut u8);
+    /// Reads 64 bytes, and writes every other two to the first place, and the rest to the second.
+    unsafe fn part(from: *const u8, to: [*mut u8; 2]);
+    /// `start + w · x` of two neighbouring blocks, exactly. Reads 64 bytes of each row, and a token's activations of as many columns.
+    unsafe fn two_blocks(
+        rows: [*const u8; ROWS],
+        x: *const u8,
+        starts: [i32; 2],
+    ) -> [Self::Ints; 2];
 }
 
 /// What the compiler makes of plain loops with the instructions that every processor of the target has.
@@ -149,5 +157,35 @@ impl Lanes for Plain {
                 unsafe { to.copy_from_nonoverlapping(row.wrapping_add(4 * quad), 4) };
             }
         }
+    }
+
+    #[inline(always)]
+    unsafe fn part(from: *const u8, to: [*mut u8; 2]) {
+        for i in 0..2 * ROWS {
+            let to = to[i % 2].wrapping_add(i / 2 * 2);
+            // SAFETY: the caller has 64 bytes there, and room for 32 in each place.
+            unsafe { to.copy_from_nonoverlapping(from.wrapping_add(2 * i), 2) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn two_blocks(
+        rows: [*const u8; ROWS],
+        x: *const u8,
+        starts: [i32; 2],
+    ) -> [Self::Ints; 2] {
+        let mut sums = starts.map(|start| [start; ROWS]);
+        // SAFETY: the caller has 64 bytes there, and bytes have no alignment.
+        let x = unsafe { x.cast::<[[i8; BLOCK]; 2]>().read() };
+        for (lane, row) in rows.into_iter().enumerate() {
+            // SAFETY: as above.
+            let row = unsafe { row.cast::<[[u8; BLOCK]; 2]>().read() };
+            for block in 0..2 {
+                for (w, x) in row[block].into_iter().zip(x[block]) {
+                    sums[block][lane] += i32::from(w) * i32::from(x);
+                }
+            }
+        }
+        sums
     }
 }

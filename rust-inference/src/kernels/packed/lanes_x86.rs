@@ -142,6 +142,56 @@ impl Lanes for Avx512Vnni {
             }
         }
     }
+
+    #[inline(always)]
+    unsafe fn part(from: *const u8, to: [*mut u8; 2]) {
+        // SAFETY: the caller's processor has the instructions, 64 bytes are there, and room for 32 in each place.
+        unsafe {
+            let both = _mm512_loadu_si512(from.cast());
+            let odd = _mm512_srli_epi32::<16>(both);
+            _mm256_storeu_si256(to[0].cast(), _mm512_cvtepi32_epi16(both));
+            _mm256_storeu_si256(to[1].cast(), _mm512_cvtepi32_epi16(odd));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn two_blocks(rows: [*const u8; ROWS], x: *const u8, starts: [i32; 2]) -> [__m512i; 2] {
+        // Of two registers, the lanes of sixteen bytes with even numbers, and those with odd ones.
+        const EVEN: i32 = 0b10_00_10_00;
+        const ODD: i32 = 0b11_01_11_01;
+        // SAFETY: the caller's processor has the instructions, and 64 bytes are at each place.
+        unsafe {
+            let x = _mm512_loadu_si512(x.cast());
+            // Sums of four rows, side by side: those of a block's first half, of its second, and of the next block's.
+            let mut fours = [_mm512_setzero_si512(); 4];
+            for i in 0..4 {
+                let mut sums = [_mm512_setzero_si512(); 4];
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    let w = _mm512_loadu_si512(rows[4 * i + lane].cast());
+                    *sum = _mm512_dpbusd_epi32(*sum, w, x);
+                }
+                let [a, b, c, d] = sums;
+                let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+                let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+                fours[i] =
+                    _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+            }
+            let mut eights = [_mm512_setzero_si512(); 2];
+            for i in 0..2 {
+                let (a, b) = (fours[2 * i], fours[2 * i + 1]);
+                eights[i] = _mm512_add_epi32(
+                    _mm512_shuffle_i32x4::<EVEN>(a, b),
+                    _mm512_shuffle_i32x4::<ODD>(a, b),
+                );
+            }
+            let [a, b] = eights;
+            let (first, second) = (_mm512_set1_epi32(starts[0]), _mm512_set1_epi32(starts[1]));
+            [
+                _mm512_add_epi32(_mm512_shuffle_i32x4::<EVEN>(a, b), first),
+                _mm512_add_epi32(_mm512_shuffle_i32x4::<ODD>(a, b), second),
+            ]
+        }
+    }
 }
 
 /// Two registers of eight rows each, whose products `D` makes.
@@ -157,6 +207,12 @@ pub(in crate::kernels) trait Products: Copy {
     unsafe fn quads(halves: [__m256i; 2]) -> Self::Quads;
     unsafe fn x(from: *const i32) -> Self::X;
     unsafe fn dot(sum: [__m256i; 2], w: Self::Quads, x: Self::X) -> [__m256i; 2];
+    /// A block of activations.
+    type Block: Copy;
+    /// Reads a block of activations.
+    unsafe fn block(x: *const u8) -> Self::Block;
+    /// The products of a row's block, in eight sums.
+    unsafe fn eight_sums(w: __m256i, x: Self::Block) -> __m256i;
 }
 
 /// AVX2 alone. Its product of bytes saturates at 16 bits, which sums of two products of such bytes exceed, so bytes
@@ -209,6 +265,34 @@ impl Products for Widened {
         }
         out
     }
+
+    /// Those of even columns, and those of odd ones.
+    type Block = [__m256i; 2];
+
+    #[inline(always)]
+    unsafe fn block(x: *const u8) -> [__m256i; 2] {
+        // SAFETY: the caller's processor has the instructions, and 64 bytes are there.
+        unsafe {
+            let [a, b] = halves(x);
+            let (a, b) = (_mm256_castsi256_ps(a), _mm256_castsi256_ps(b));
+            let even = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b));
+            let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(a, b));
+            [
+                _mm256_castpd_si256(_mm256_permute4x64_pd::<0b11_01_10_00>(even)),
+                _mm256_castpd_si256(_mm256_permute4x64_pd::<0b11_01_10_00>(odd)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn eight_sums(w: __m256i, x: [__m256i; 2]) -> __m256i {
+        // SAFETY: the caller's processor has the instructions.
+        unsafe {
+            let even = _mm256_and_si256(w, _mm256_set1_epi16(255));
+            let odd = _mm256_srli_epi16::<8>(w);
+            _mm256_add_epi32(_mm256_madd_epi16(even, x[0]), _mm256_madd_epi16(odd, x[1]))
+        }
+    }
 }
 
 /// AVX-VNNI: processors that have the product of four bytes, but no AVX-512.
@@ -242,6 +326,20 @@ impl Products for Vnni {
                 _mm256_dpbusd_avx_epi32(sum[1], w[1], x),
             ]
         }
+    }
+
+    type Block = __m256i;
+
+    #[inline(always)]
+    unsafe fn block(x: *const u8) -> __m256i {
+        // SAFETY: the caller's processor has the instructions, and 32 bytes are there.
+        unsafe { _mm256_loadu_si256(x.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn eight_sums(w: __m256i, x: __m256i) -> __m256i {
+        // SAFETY: the caller's processor has the instructions.
+        unsafe { _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), w, x) }
     }
 }
 
@@ -341,6 +439,60 @@ impl<D: Products> Lanes for Halves<D> {
     unsafe fn transpose(rows: [*const u8; ROWS], to: *mut u8) {
         // SAFETY: the caller's processor has the instructions, 64 bytes are in each row, and there is room for 1024.
         unsafe { transpose_256(rows, to) }
+    }
+
+    #[inline(always)]
+    unsafe fn part(from: *const u8, to: [*mut u8; 2]) {
+        // SAFETY: the caller's processor has the instructions, 64 bytes are there, and room for 32 in each place.
+        unsafe {
+            let [a, b] = halves(from);
+            let low = _mm256_set1_epi32(0xffff);
+            let even = _mm256_packus_epi32(_mm256_and_si256(a, low), _mm256_and_si256(b, low));
+            let odd = _mm256_packus_epi32(_mm256_srli_epi32::<16>(a), _mm256_srli_epi32::<16>(b));
+            for (packed, to) in [even, odd].into_iter().zip(to) {
+                // Packing goes by halves of registers, so that what came of both is mixed.
+                let sorted = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+                _mm256_storeu_si256(to.cast(), sorted);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn two_blocks(
+        rows: [*const u8; ROWS],
+        x: *const u8,
+        starts: [i32; 2],
+    ) -> [Self::Ints; 2] {
+        // SAFETY: the caller's processor has the instructions, and a block's bytes are at each place, twice.
+        unsafe {
+            let mut out = [[_mm256_setzero_si256(); 2]; 2];
+            for block in 0..2 {
+                let size = if D::WIDE { 2 * BLOCK } else { BLOCK };
+                let x = D::block(x.wrapping_add(block * size));
+                let start = _mm256_set1_epi32(starts[block]);
+                for half in 0..2 {
+                    // Sums of four rows, side by side: those of the block's first half, and of its second.
+                    let mut fours = [_mm256_setzero_si256(); 2];
+                    for i in 0..2 {
+                        let mut sums = [_mm256_setzero_si256(); 4];
+                        for (lane, sum) in sums.iter_mut().enumerate() {
+                            let row = rows[8 * half + 4 * i + lane].wrapping_add(block * BLOCK);
+                            *sum = D::eight_sums(_mm256_loadu_si256(row.cast()), x);
+                        }
+                        let [a, b, c, d] = sums;
+                        fours[i] =
+                            _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+                    }
+                    let [a, b] = fours;
+                    let sums = _mm256_add_epi32(
+                        _mm256_permute2x128_si256::<0x20>(a, b),
+                        _mm256_permute2x128_si256::<0x31>(a, b),
+                    );
+                    out[block][half] = _mm256_add_epi32(sums, start);
+                }
+            }
+            out
+        }
     }
 }
 
