@@ -5,12 +5,12 @@ use std::{hint::black_box, time::Instant};
 
 use rust_inference::kernels::Threads;
 
-/// Words that a thread takes at a time: 128 KiB.
-const TASK: usize = 1 << 14;
+/// Words that a thread takes at a time: 1 MiB.
+const TASK: usize = 1 << 17;
 /// Less would be over before it can be measured.
 const LEAST_BYTES: usize = 1 << 20;
 /// Sums side by side, so that no addition waits for the one before.
-const LANES: usize = 32;
+const LANES: usize = 8;
 
 /// What is read: words in memory that were written before.
 #[derive(Debug)]
