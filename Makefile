@@ -75,7 +75,7 @@ bench-levers: setup ## what forced tokens, candidate rows, speculation and the p
 	@.venv/bin/python -B bench/levers.py
 
 verify-functiongemma: setup ## compare a checkpoint with transformers: MODEL=DIR (needs torch and transformers in .venv)
-	@.venv/bin/python -B scripts/verify_functiongemma.py $(MODEL)
+	@.venv/bin/python -B scripts/verify_functiongemma.py $(if $(MODEL),'$(MODEL)')
 
 deny: ## licences and advisories of the Rust dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo 'cargo-deny is missing; fix: cargo install cargo-deny --locked' >&2; exit 1; }
