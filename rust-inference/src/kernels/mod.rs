@@ -30,7 +30,7 @@ mod tile;
 mod values;
 
 pub use attention::{AttentionJob, AttentionShape, KvPart, attention};
-pub use buffer::Buffer;
+pub use buffer::{Buffer, in_large_pages};
 pub use cores::physical_cores;
 pub use format::{Format, Layout};
 pub use matrix::Matrix;

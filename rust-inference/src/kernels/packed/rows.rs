@@ -51,36 +51,32 @@ impl RowsJob<'_> {
         lines
     }
 
-    /// Begins to read a part, of so many, of the rows that come in a while.
+    /// Begins to read a part, of so many, of rows that come in a while.
     #[inline(always)]
     fn fetch_ahead(&self, at: usize, part: usize, parts: usize) {
-        const AHEAD: usize = 2 * ROWS;
+        /// Neighbours are read on and on: 64 KiB ahead was the best on a Xeon.
+        const NEIGHBOURS: usize = 6 * ROWS;
+        let line = |row: usize| self.bytes.as_ptr().wrapping_add(row * self.size);
         match self.rows {
+            // In the order of memory, which is faster by a tenth than a piece of each row.
             Rows::Range { first, .. } => {
-                // What lies side by side is fetched in its order, which is faster by a tenth than row by row.
-                let size = (ROWS * self.size).div_ceil(parts);
-                let from = self
-                    .bytes
-                    .as_ptr()
-                    .wrapping_add((first + at + AHEAD) * self.size);
-                let mut line = 0;
-                while line < size {
-                    fetch(from.wrapping_add(part * size + line));
-                    line += 64;
-                }
+                fetch_part(line(first + at + NEIGHBOURS), ROWS * self.size, part, parts);
             }
             Rows::These(rows) => {
-                let size = self.size.div_ceil(parts);
-                for row in rows.iter().skip(at + AHEAD).take(ROWS) {
-                    let from = self.bytes.as_ptr().wrapping_add(*row as usize * self.size);
-                    let mut line = 0;
-                    while line < size {
-                        fetch(from.wrapping_add(part * size + line));
-                        line += 64;
-                    }
+                for row in rows.iter().skip(at + ROWS).take(ROWS) {
+                    fetch_part(line(*row as usize), self.size, part, parts);
                 }
             }
         }
+    }
+}
+
+/// Fetches one of so many parts of what has `size` bytes.
+#[inline(always)]
+fn fetch_part(from: *const u8, size: usize, part: usize, parts: usize) {
+    let size = size.div_ceil(parts);
+    for line in (0..size).step_by(64) {
+        fetch(from.wrapping_add(part * size + line));
     }
 }
 

@@ -9,7 +9,7 @@ use twox_hash::XxHash3_64;
 
 use super::sources::{Identity, Sources};
 use crate::{
-    kernels::{Buffer, Format, Matrix, Threads},
+    kernels::{Buffer, Format, Matrix, Threads, in_large_pages},
     tokenizer::flat::Flat,
 };
 
@@ -85,6 +85,7 @@ impl Packed {
         // SAFETY: nobody changes a packed file: it is written under another name, and replaced whole. Who truncates it
         // by hand while it is mapped can end this process, as any program that maps files.
         let map = unsafe { Mmap::map(&file) }.map_err(Unusable::Read)?;
+        in_large_pages(|advice| map.advise(advice));
         let (table, data) = table(&map)?;
         if table.key != key {
             return Err(Unusable::OtherKey);

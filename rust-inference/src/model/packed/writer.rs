@@ -16,7 +16,7 @@ use super::{
     sources::{Identity, Sources, make_room},
 };
 use crate::{
-    kernels::{Buffer, Matrix, Threads},
+    kernels::{Buffer, Matrix, Threads, in_large_pages},
     tokenizer::flat::Flat,
 };
 
@@ -130,6 +130,7 @@ impl Writer {
                 .len(len)
                 .map(&self.file)
         }?;
+        in_large_pages(|advice| map.advise(advice));
         Ok(Buffer::mapped(Arc::new(map), 0..len))
     }
 
