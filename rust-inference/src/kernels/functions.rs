@@ -6,7 +6,7 @@
 use super::lanes::{Lanes, mul_add};
 
 /// Added to and taken from a number below 2^22, this leaves the nearest integer, which is also in the sum's low bits.
-const ROUND: f32 = 12_582_912.0;
+pub(super) const ROUND: f32 = 12_582_912.0;
 
 /// e to the `x`, to 2 units in the last place, from 0 over the subnormal numbers to infinity; of NaN, NaN.
 #[inline(always)]

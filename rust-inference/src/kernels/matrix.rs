@@ -89,20 +89,20 @@ impl Matrix {
         }
     }
 
-    /// `x · selfᵀ`: `x` is n × cols, the result n × rows.
+    /// `x · selfᵀ`: `x` is n × cols, and `out` becomes n × rows.
     ///
     /// # Panics
     /// When `x` is not whole rows: a mistake of ours, never of a checkpoint, whose shapes were checked at loading.
-    pub fn apply(&self, threads: &Threads, x: &[f32]) -> Vec<f32> {
-        self.products(Kernel::chosen(), threads, None, x)
+    pub fn apply(&self, threads: &Threads, x: &[f32], out: &mut Vec<f32>) {
+        self.products(Kernel::chosen(), threads, None, x, out);
     }
 
     /// The entries of [`Matrix::apply`] that belong to `rows`, and no others computed: n × `rows.len()`.
     ///
     /// # Panics
     /// As `apply`, and when a row is not below the number of rows.
-    pub fn apply_rows(&self, threads: &Threads, rows: &[u32], x: &[f32]) -> Vec<f32> {
-        self.products(Kernel::chosen(), threads, Some(rows), x)
+    pub fn apply_rows(&self, threads: &Threads, rows: &[u32], x: &[f32], out: &mut Vec<f32>) {
+        self.products(Kernel::chosen(), threads, Some(rows), x, out);
     }
 
     /// All numbers of a matrix that is kept as `T`.

@@ -1,5 +1,5 @@
 //! The small operations between the matrix products, on the rows of all tokens of a pass. Each row is computed by
-//! itself, in one order.
+//! itself, in one order. What comes out goes where the last layer's went: memory that is new is slow to come by.
 
 #![allow(clippy::inline_always)]
 
@@ -31,10 +31,10 @@ pub struct Rotations {
 }
 
 /// `x · (1 + weight) / rms(x)`, Gemma's form of `RMSNorm`, on each row of `weight.len()` numbers.
-pub fn rms_norm(threads: &Threads, x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
+pub fn rms_norm(threads: &Threads, x: &[f32], weight: &[f32], eps: f32, out: &mut Vec<f32>) {
+    out.resize(x.len(), 0.0);
     let width = weight.len();
-    by_rows(threads, &mut out, width, &|first, out| {
+    by_rows(threads, out, width, &|first, out| {
         let x = &x[first * width..][..out.len()];
         Level::best().run(Norm {
             x,
@@ -43,7 +43,6 @@ pub fn rms_norm(threads: &Threads, x: &[f32], weight: &[f32], eps: f32) -> Vec<f
             out,
         });
     });
-    out
 }
 
 /// Adds to each row of `x` what `rms_norm` makes of the same row of `y`.
@@ -64,9 +63,9 @@ pub fn add_rms_norm(threads: &Threads, x: &mut [f32], y: &[f32], weight: &[f32],
 
 /// `gelu(gate) · up` with the tanh approximation (`gelu_pytorch_tanh`): each row of `gate_up` has `width` of the one and
 /// then as many of the other.
-pub fn gelu_tanh_times(threads: &Threads, gate_up: &[f32], width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; gate_up.len() / 2];
-    by_rows(threads, &mut out, width, &|first, out| {
+pub fn gelu_tanh_times(threads: &Threads, gate_up: &[f32], width: usize, out: &mut Vec<f32>) {
+    out.resize(gate_up.len() / 2, 0.0);
+    by_rows(threads, out, width, &|first, out| {
         let gate_up = &gate_up[2 * first * width..][..2 * out.len()];
         Level::best().run(Gelu {
             gate_up,
@@ -74,7 +73,6 @@ pub fn gelu_tanh_times(threads: &Threads, gate_up: &[f32], width: usize) -> Vec<
             out,
         });
     });
-    out
 }
 
 /// The heads in the first `len` columns, each normalised as by `rms_norm` and turned as its row's position says: each
@@ -86,9 +84,10 @@ pub fn norm_and_rotate(
     weight: &[f32],
     eps: f32,
     rotations: &Rotations,
-) -> Vec<f32> {
-    let mut out = vec![0.0; heads.numbers.len() / heads.width * len];
-    by_rows(threads, &mut out, len, &|first, out| {
+    out: &mut Vec<f32>,
+) {
+    out.resize(heads.numbers.len() / heads.width * len, 0.0);
+    by_rows(threads, out, len, &|first, out| {
         let turns = rotations.turns.chunks_exact(2 * rotations.pairs);
         let rows = heads.numbers.chunks_exact(heads.width).zip(turns);
         for ((row, turns), out) in rows.skip(first).zip(out.chunks_exact_mut(len)) {
@@ -104,7 +103,6 @@ pub fn norm_and_rotate(
             });
         }
     });
-    out
 }
 
 impl Rotations {
@@ -287,6 +285,13 @@ impl Kernel for Turns<'_> {
 mod tests {
     use super::*;
 
+    /// What an operation writes.
+    fn out(of: impl FnOnce(&mut Vec<f32>)) -> Vec<f32> {
+        let mut out = vec![7.0; 3];
+        of(&mut out);
+        out
+    }
+
     fn numbers(len: usize) -> Vec<f32> {
         (0..len)
             .map(|i| ((i * 37) % 1013) as f32 / 500.0 - 1.0)
@@ -310,8 +315,12 @@ mod tests {
     #[test]
     fn a_row_gives_the_same_bits_alone_and_among_others() {
         let weight = numbers(646);
-        alone_as_together(646, |threads, x| rms_norm(threads, x, &weight, 1e-6));
-        alone_as_together(646, |threads, x| gelu_tanh_times(threads, x, 323));
+        alone_as_together(646, |threads, x| {
+            out(|out| rms_norm(threads, x, &weight, 1e-6, out))
+        });
+        alone_as_together(646, |threads, x| {
+            out(|out| gelu_tanh_times(threads, x, 323, out))
+        });
         alone_as_together(646, |threads, x| {
             let mut sum = x.to_vec();
             add_rms_norm(threads, &mut sum, x, &weight, 1e-6);
@@ -322,7 +331,8 @@ mod tests {
     #[test]
     fn a_normalised_row_has_the_weights_length() {
         let threads = Threads::new(1).unwrap();
-        let out = rms_norm(&threads, &[3.0, 4.0, 0.0, 0.0], &[0.0, 0.0, 0.0, 1.0], 0.0);
+        let x = [3.0, 4.0, 0.0, 0.0];
+        let out = out(|out| rms_norm(&threads, &x, &[0.0, 0.0, 0.0, 1.0], 0.0, out));
         assert!((out.iter().map(|x| x * x).sum::<f32>() - 4.0).abs() < 1e-5);
         let mut sum = [1.0, 1.0, 1.0, 1.0];
         add_rms_norm(&threads, &mut sum, &[3.0, 4.0, 0.0, 0.0], &[0.0; 4], 0.0);
@@ -347,7 +357,8 @@ mod tests {
     #[test]
     fn gelu_of_the_gate_is_multiplied_with_the_other_half() {
         let threads = Threads::new(1).unwrap();
-        let out = gelu_tanh_times(&threads, &[1.0, -2.0, 10.0, 100.0, 0.0, 9.0, 5.0, 5.0], 2);
+        let x = [1.0, -2.0, 10.0, 100.0, 0.0, 9.0, 5.0, 5.0];
+        let out = out(|out| gelu_tanh_times(&threads, &x, 2, out));
         for (found, expected) in out.iter().zip([8.411_92, -4.540_23, 0.0, 45.0]) {
             assert!((found - expected).abs() < 1e-4, "{found} {expected}");
         }
@@ -366,10 +377,11 @@ mod tests {
             width: 9,
             start: 1,
         };
-        let out = norm_and_rotate(&threads, columns, 8, &[0.0; 4], 0.0, &rotations);
-        let still = rms_norm(&threads, &row[1..], &[0.0; 4], 0.0);
-        assert_eq!(out[..8], still);
-        for (turned, still) in out[8..].chunks_exact(4).zip(still.chunks_exact(4)) {
+        let turned =
+            out(|out| norm_and_rotate(&threads, columns, 8, &[0.0; 4], 0.0, &rotations, out));
+        let still = out(|out| rms_norm(&threads, &row[1..], &[0.0; 4], 0.0, out));
+        assert_eq!(turned[..8], still);
+        for (turned, still) in turned[8..].chunks_exact(4).zip(still.chunks_exact(4)) {
             for (pair, frequency) in frequencies.iter().enumerate() {
                 let (sin, cos) = (17.0 * frequency).sin_cos();
                 let (low, high) = (still[pair], still[pair + 2]);

@@ -16,14 +16,15 @@ const PARALLEL_FROM: usize = 1 << 18;
 const TASKS_A_THREAD: usize = 8;
 
 impl Matrix {
-    /// The products of all rows, or of `chosen` ones, with `x`.
+    /// The products of all rows, or of `chosen` ones, with `x`, put into `out` in the place of what is there.
     pub(super) fn products(
         &self,
         kernel: Kernel,
         threads: &Threads,
         chosen: Option<&[u32]>,
         x: &[f32],
-    ) -> Vec<f32> {
+        out: &mut Vec<f32>,
+    ) {
         let n = x.len() / self.cols();
         assert_eq!(
             n * self.cols(),
@@ -33,8 +34,9 @@ impl Matrix {
             self.cols()
         );
         let count = chosen.map_or(self.rows(), <[u32]>::len);
-        if n == 0 || count == 0 {
-            return Vec::new();
+        out.resize(n * count, 0.0);
+        if out.is_empty() {
+            return;
         }
         match (self.format(), chosen) {
             (Format::Q8Rows, _) => {
@@ -42,31 +44,40 @@ impl Matrix {
                     first: 0,
                     count: self.rows(),
                 };
-                self.row_products(kernel, threads, chosen.map_or(all, Rows::These), x)
+                self.row_products(kernel, threads, chosen.map_or(all, Rows::These), x, out);
             }
-            (Format::Q8Tiles, None) => self.tile_products(kernel, threads, Bits::Eight, x),
-            (Format::Q4Tiles, None) => self.tile_products(kernel, threads, Bits::Four, x),
+            (Format::Q8Tiles, None) => self.tile_products(kernel, threads, Bits::Eight, x, out),
+            (Format::Q4Tiles, None) => self.tile_products(kernel, threads, Bits::Four, x, out),
             (Format::Q8Tiles | Format::Q4Tiles, Some(chosen)) => {
                 // Nobody asks a body's matrix for rows: all are computed.
-                let all = self.products(kernel, threads, None, x);
-                let of_token = |all: &[f32]| -> Vec<f32> {
-                    chosen.iter().map(|row| all[*row as usize]).collect()
-                };
-                all.chunks_exact(self.rows()).flat_map(of_token).collect()
+                let mut all = Vec::new();
+                self.products(kernel, threads, None, x, &mut all);
+                let tokens = all.chunks_exact(self.rows());
+                for (out, all) in out.chunks_exact_mut(count).zip(tokens) {
+                    for (out, row) in out.iter_mut().zip(chosen) {
+                        *out = all[*row as usize];
+                    }
+                }
             }
             (Format::F32, _) => {
-                float_matrix::products(threads, self.plain::<f32>(), self.cols(), chosen, x)
+                float_matrix::products(threads, self.plain::<f32>(), self.cols(), chosen, x, out);
             }
             (Format::Bf16, _) => {
-                float_matrix::products(threads, self.plain::<bf16>(), self.cols(), chosen, x)
+                float_matrix::products(threads, self.plain::<bf16>(), self.cols(), chosen, x, out);
             }
         }
     }
 
-    fn tile_products(&self, kernel: Kernel, threads: &Threads, bits: Bits, x: &[f32]) -> Vec<f32> {
+    fn tile_products(
+        &self,
+        kernel: Kernel,
+        threads: &Threads,
+        bits: Bits,
+        x: &[f32],
+        out: &mut [f32],
+    ) {
         let x = Activations::new(kernel, threads, x, self.cols(), bits);
         let size = bits.tile_bytes(x.blocks);
-        let mut out = vec![0.0; x.count * self.rows()];
         let to = Out(out.as_mut_ptr());
         self.share(threads, self.rows(), 2 * ROWS, x.count, &|first, rows| {
             let job = Job {
@@ -80,7 +91,6 @@ impl Matrix {
             // SAFETY: `x` was made for this kernel and of this matrix's columns. No other call writes these rows' results.
             unsafe { kernel.multiply(&job) };
         });
-        out
     }
 
     fn row_products(
@@ -89,9 +99,9 @@ impl Matrix {
         threads: &Threads,
         rows: Rows<'_>,
         x: &[f32],
-    ) -> Vec<f32> {
+        out: &mut [f32],
+    ) {
         let x = Activations::new(kernel, threads, x, self.cols(), Bits::Eight);
-        let mut out = vec![0.0; x.count * rows.len()];
         let to = Out(out.as_mut_ptr());
         self.share(threads, rows.len(), 2 * ROWS, x.count, &|first, count| {
             let job = RowsJob {
@@ -105,7 +115,6 @@ impl Matrix {
             // SAFETY: `x` was made for this kernel and of this matrix's columns. No other call writes these rows' results.
             unsafe { kernel.multiply_rows(&job) };
         });
-        out
     }
 
     /// Runs `task(first, count)` for pieces of `rows` rows: multiples of `unit`, but for the last.

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use super::packed::BLOCK;
+use super::{functions::ROUND, packed::BLOCK};
 
 /// A matrix's numbers, row by row.
 #[derive(Clone, Debug)]
@@ -131,7 +131,8 @@ impl Values {
             _ => {
                 let values = self.block(at, len);
                 let scale = scale(largest(&values).abs() / 127.0);
-                let q = values.map(|value| divide(value, scale).clamp(-127.0, 127.0) as i8);
+                let q =
+                    values.map(|value| nearest(divide(value, scale).clamp(-127.0, 127.0)) as i8);
                 (scale, q)
             }
         }
@@ -149,12 +150,22 @@ impl Values {
         let values = self.block(at, len);
         // There is one more step below zero than above: the largest value's sign is made to be that side.
         let scale = scale(largest(&values) / -8.0);
-        let q = values.map(|value| (divide(value, scale) + 8.0).clamp(0.0, 15.0) as u8);
+        let q = values.map(|value| (nearest(divide(value, scale).clamp(-8.0, 7.0)) + 8.0) as u8);
         (scale, q)
     }
 
     fn block(&self, at: usize, len: usize) -> [f32; BLOCK] {
-        std::array::from_fn(|i| if i < len { self.get(at + i) } else { 0.0 })
+        let mut block = [0.0; BLOCK];
+        let places = block.iter_mut().take(len);
+        // Asking for each number what they are would cost more than the rest.
+        match self {
+            Self::F32(all) => (places.zip(all.iter().skip(at))).for_each(|(to, x)| *to = *x),
+            Self::Bf16(all) => {
+                (places.zip(all.iter().skip(at))).for_each(|(to, x)| *to = x.to_f32());
+            }
+            _ => (places.zip(at..at + len)).for_each(|(to, at)| *to = self.get(at)),
+        }
+        block
     }
 }
 
@@ -183,12 +194,14 @@ fn scale(value: f32) -> f16 {
     f16::from_f32(value.clamp(f16::MIN.to_f32(), f16::MAX.to_f32()))
 }
 
-/// How many steps of the scale, as it was rounded, are nearest to the value.
+/// How many steps of the scale, as it was rounded, the value is.
 fn divide(value: f32, scale: f16) -> f32 {
     let scale = scale.to_f32();
-    if scale == 0.0 {
-        0.0
-    } else {
-        (value / scale).round_ties_even()
-    }
+    if scale == 0.0 { 0.0 } else { value / scale }
+}
+
+/// The nearest integer of a small number, of two the even one. Without the instruction of newer processors
+/// `round_ties_even` is a call for each number.
+fn nearest(value: f32) -> f32 {
+    (value + ROUND) - ROUND
 }

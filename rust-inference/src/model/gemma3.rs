@@ -168,6 +168,10 @@ impl Model {
                 .iter()
                 .map(|span| (span.tokens.len(), span.cache.adapter())),
         );
+        let mut pass = Pass {
+            adapted,
+            ..Pass::default()
+        };
         let rotations = |frequencies| Rotations::new(&self.threads, &positions, frequencies);
         let full = rotations(&self.full_frequencies);
         let sliding = rotations(&self.sliding_frequencies);
@@ -176,23 +180,30 @@ impl Model {
                 Attention::Full => &full,
                 Attention::Sliding => &sliding,
             };
-            self.attend(index, layer, &mut x, spans, rotations, &adapted);
-            self.feed(index, layer, &mut x, &adapted);
+            self.attend(index, layer, &mut x, spans, rotations, &mut pass);
+            self.feed(index, layer, &mut x, &mut pass);
         }
         for span in spans {
             span.cache.advance(span.tokens.len());
         }
-        rms_norm(&self.threads, &x, &self.norm, self.config.rms_norm_eps)
+        let mut normed = pass.normed;
+        let eps = self.config.rms_norm_eps;
+        rms_norm(&self.threads, &x, &self.norm, eps, &mut normed);
+        normed
     }
 
     /// The logits over the vocabulary of rows that `forward` gave.
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
-        self.capped(self.head().apply(&self.threads, hidden))
+        let mut logits = Vec::new();
+        self.head().apply(&self.threads, hidden, &mut logits);
+        self.capped(logits)
     }
 
     /// The logits of these tokens only, the same to the bit as `logits` gives for them.
     pub fn logits_of(&self, tokens: &[u32], hidden: &[f32]) -> Vec<f32> {
-        self.capped(self.head().apply_rows(&self.threads, tokens, hidden))
+        let mut logits = Vec::new();
+        (self.head()).apply_rows(&self.threads, tokens, hidden, &mut logits);
+        self.capped(logits)
     }
 
     fn head(&self) -> &Matrix {
@@ -208,18 +219,26 @@ impl Model {
         logits
     }
 
-    fn feed(&self, index: usize, layer: &Layer, x: &mut [f32], adapted: &Adapted) {
+    fn feed(&self, index: usize, layer: &Layer, x: &mut [f32], pass: &mut Pass) {
         let (threads, eps) = (&self.threads, self.config.rms_norm_eps);
-        let normed = rms_norm(threads, x, &layer.pre_mlp_norm, eps);
+        let Pass {
+            adapted,
+            normed,
+            stacked,
+            mixed,
+            output,
+            ..
+        } = pass;
+        rms_norm(threads, x, &layer.pre_mlp_norm, eps, normed);
         let width = self.config.intermediate_size;
-        let mut gate_up = layer.gate_up.apply(threads, &normed);
+        layer.gate_up.apply(threads, normed, stacked);
         let parts = [(Part::Gate, width), (Part::Up, width)];
-        adapted.add(threads, index, &parts, &normed, &mut gate_up);
-        let gated = gelu_tanh_times(threads, &gate_up, width);
-        let mut down = layer.down.apply(threads, &gated);
+        adapted.add(threads, index, &parts, normed, stacked);
+        gelu_tanh_times(threads, stacked, width, mixed);
+        layer.down.apply(threads, mixed, output);
         let parts = [(Part::Down, self.config.hidden_size)];
-        adapted.add(threads, index, &parts, &gated, &mut down);
-        add_rms_norm(threads, x, &down, &layer.post_mlp_norm, eps);
+        adapted.add(threads, index, &parts, mixed, output);
+        add_rms_norm(threads, x, output, &layer.post_mlp_norm, eps);
     }
 
     fn attend(
@@ -229,31 +248,43 @@ impl Model {
         x: &mut [f32],
         spans: &mut [Span<'_>],
         rotations: &Rotations,
-        adapted: &Adapted,
+        pass: &mut Pass,
     ) {
         let (c, threads) = (&self.config, &self.threads);
         let eps = c.rms_norm_eps;
-        let normed = rms_norm(threads, x, &layer.input_norm, eps);
-        let mut stacked = layer.query_key_value.apply(threads, &normed);
+        let Pass {
+            adapted,
+            normed,
+            stacked,
+            queries,
+            keys,
+            values,
+            mixed,
+            output,
+        } = pass;
+        rms_norm(threads, x, &layer.input_norm, eps, normed);
+        layer.query_key_value.apply(threads, normed, stacked);
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let parts = [(Part::Query, q), (Part::Key, kv), (Part::Value, kv)];
-        adapted.add(threads, index, &parts, &normed, &mut stacked);
+        adapted.add(threads, index, &parts, normed, stacked);
         let columns = |start| Columns {
-            numbers: &stacked,
+            numbers: stacked,
             width: q + 2 * kv,
             start,
         };
-        let queries = norm_and_rotate(threads, columns(0), q, &layer.query_norm, eps, rotations);
-        let keys = norm_and_rotate(threads, columns(q), kv, &layer.key_norm, eps, rotations);
-        let values: Vec<f32> = (stacked.chunks_exact(q + 2 * kv))
-            .flat_map(|row| row.get(q + kv..).unwrap_or_default())
-            .copied()
-            .collect();
+        let norm = &layer.query_norm;
+        norm_and_rotate(threads, columns(0), q, norm, eps, rotations, queries);
+        let norm = &layer.key_norm;
+        norm_and_rotate(threads, columns(q), kv, norm, eps, rotations, keys);
+        values.clear();
+        for row in stacked.chunks_exact(q + 2 * kv) {
+            values.extend_from_slice(row.get(q + kv..).unwrap_or_default());
+        }
         let window = match layer.attention {
             Attention::Full => None,
             Attention::Sliding => Some(c.sliding_window),
         };
-        let mut mixed = vec![0.0; queries.len()];
+        mixed.resize(queries.len(), 0.0);
         let mut jobs = Vec::with_capacity(spans.len());
         let (mut queries, mut out) = (queries.as_slice(), mixed.as_mut_slice());
         let (mut keys, mut values) = (keys.as_slice(), values.as_slice());
@@ -284,11 +315,27 @@ impl Model {
             window,
         };
         attention(threads, &shape, &mut jobs);
-        let mut output = layer.output.apply(threads, &mixed);
+        layer.output.apply(threads, mixed, output);
         let parts = [(Part::Output, c.hidden_size)];
-        adapted.add(threads, index, &parts, &mixed, &mut output);
-        add_rms_norm(threads, x, &output, &layer.post_attention_norm, eps);
+        adapted.add(threads, index, &parts, mixed, output);
+        add_rms_norm(threads, x, output, &layer.post_attention_norm, eps);
     }
+}
+
+/// What is the same for all layers of a pass, and where they put what they compute, one after the other: memory that is new
+/// is slow to come by.
+#[derive(Debug, Default)]
+struct Pass {
+    adapted: Adapted,
+    normed: Vec<f32>,
+    /// Queries, keys and values of each token; then gate and up.
+    stacked: Vec<f32>,
+    queries: Vec<f32>,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    /// What attention mixes; then what the gate lets through.
+    mixed: Vec<f32>,
+    output: Vec<f32>,
 }
 
 /// The first `len` of `rest`, which goes on behind them.

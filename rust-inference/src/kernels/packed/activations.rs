@@ -1,11 +1,13 @@
 //! Activations as integers: what a matrix of int8 or 4-bit weights is multiplied by.
 
+use std::cell::Cell;
+
 use super::{
     Kernel,
     lanes::Lanes,
     tile::{BLOCK, Bits, QUADS},
 };
-use crate::kernels::Threads;
+use crate::kernels::{Threads, functions::ROUND};
 
 /// Rows of activations in blocks of 32, each with a scale: `x ≈ scale · q`, `q` from -127 to 127, rounded half to even.
 /// Columns behind the last are zeros.
@@ -30,12 +32,15 @@ pub(in crate::kernels) struct Token {
     pub(in crate::kernels) starts: *const i32,
 }
 
+thread_local! {
+    /// The words of the last activations, for the next ones: memory that is new is slow to come by.
+    static WORDS: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+}
+
 /// Below this many values the calling thread is done before others are awake.
 const PARALLEL_FROM: usize = 1 << 14;
 /// The largest `q`.
 const LARGEST: f32 = 127.0;
-/// Added to a number below 2²², this leaves the nearest integer in the lowest bits of the sum.
-pub(in crate::kernels) const ROUND: f32 = 12_582_912.0;
 /// Blocks whose values are all smaller than this are zero: their scale's inverse could overflow.
 const SMALLEST: f32 = 1e-30;
 
@@ -54,10 +59,10 @@ impl Activations {
             count: x.len() / cols,
             blocks,
             wide,
-            words: Vec::new(),
+            words: WORDS.take(),
         };
         let stride = new.stride();
-        new.words = vec![0; new.count * stride];
+        new.words.resize(new.count * stride, 0);
         let job = |token: usize, line: &mut [u32]| {
             kernel.quantise(&x[token * cols..(token + 1) * cols], line, bits);
         };
@@ -90,6 +95,12 @@ impl Activations {
             scales: scales.as_ptr().cast(),
             starts: starts.as_ptr().cast(),
         }
+    }
+}
+
+impl Drop for Activations {
+    fn drop(&mut self) {
+        WORDS.set(std::mem::take(&mut self.words));
     }
 }
 

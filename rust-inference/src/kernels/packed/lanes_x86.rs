@@ -5,10 +5,11 @@
 use std::{arch::x86_64::*, marker::PhantomData};
 
 use super::{
-    activations::{ROUND, scale_and_inverse},
+    activations::scale_and_inverse,
     lanes::Lanes,
     tile::{BLOCK, QUADS, ROWS},
 };
+use crate::kernels::functions::ROUND;
 
 /// AVX-512 with VNNI: sixteen rows are one register, four products a row one instruction.
 #[derive(Clone, Copy, Debug)]
