@@ -7,7 +7,7 @@ use ipc::program::Failure;
 use rust_inference::{
     embedded,
     hub::{self, HubError},
-    model::{LoadOptions, Model, ModelFiles},
+    model::{LoadError, LoadOptions, Model, ModelFiles},
 };
 
 /// Which model, with which adapters.
@@ -58,10 +58,14 @@ pub(crate) fn model(
         None => embedded::files(),
     };
     files.lora = lora.map(Into::into);
-    Model::load(&files, options).map_err(|error| match name {
-        Some(name) => unusable(name, &error),
-        None if lora.is_some() => unusable(Path::new(embedded::NAME), &error),
-        None => Failure::new(error, "rebuild: the model built in is damaged"),
+    Model::load(&files, options).map_err(|error| match (&error, name) {
+        (LoadError::Adapter(_), _) => Failure::usage(
+            format!("cannot load {error}"),
+            "give --lora the PEFT directory of a LoRA adapter for this model",
+        ),
+        (_, Some(name)) => unusable(name, &error),
+        (_, None) if lora.is_some() => unusable(Path::new(embedded::NAME), &error),
+        (_, None) => Failure::new(error, "rebuild: the model built in is damaged"),
     })
 }
 

@@ -13,13 +13,13 @@ use std::{fs, sync::LazyLock};
 use proptest::prelude::*;
 use rust_inference::{
     kernels::Weights,
-    model::{KvCache, LoadOptions, Model, ModelFiles},
+    model::{KvCache, LoadOptions, Model, ModelFiles, PackedCache},
     tokenizer::{Piece, Tokenizer},
 };
 
 static TOKENIZERS: LazyLock<[Tokenizer; 2]> = LazyLock::new(|| {
     let files = ModelFiles::open(&random_model::directory().join("model-bf16.gguf")).unwrap();
-    let of_gguf = Tokenizer::load(&files.tokenizer, random_model::VOCABULARY).unwrap();
+    let of_gguf = Tokenizer::load(&files.tokenizer().unwrap(), random_model::VOCABULARY).unwrap();
     [random_model::tokenizer(), of_gguf]
 });
 
@@ -59,6 +59,39 @@ fn a_gguf_gives_the_logits_of_its_safetensors() {
         assert!((a - b).abs() < 1e-4, "{a} {b}");
     }
     assert_eq!((found.2, expected.2), (vec![1, 50, 106], vec![1, 50, 106]));
+}
+
+/// What is read of a GGUF is made into files as Hugging Face has them, and of its vocabulary that takes long.
+#[test]
+fn a_second_start_of_a_gguf_makes_nothing_of_its_vocabulary() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.gguf");
+    fs::copy(random_model::directory().join("model-bf16.gguf"), &path).unwrap();
+    let options = LoadOptions {
+        threads: 2,
+        packed_cache: true,
+        ..LoadOptions::default()
+    };
+    let first = Model::load(&ModelFiles::open(&path).unwrap(), &options).unwrap();
+    let mut files = ModelFiles::open(&path).unwrap();
+    // Whatever asked for the tokenizer, or for anything else of the file, would not get it.
+    files.weights.clear();
+    assert!(files.tokenizer().is_err());
+    let second = Model::load(&files, &options).unwrap();
+    assert!(matches!(first.packed, PackedCache::Written(_)));
+    assert!(matches!(second.packed, PackedCache::Used(_)));
+    let [ids, again] = [&first, &second].map(|model| {
+        let pieces = model
+            .tokenizer
+            .pieces("<bos>naïve 漢字\n\n  x<end_of_turn>");
+        model.tokenizer.encode(&pieces).unwrap()
+    });
+    assert_eq!(ids, again);
+    let [logits, same] = [&first, &second].map(|model| {
+        let hidden = model.forward(&ids, &mut KvCache::new(model));
+        model.logits(&hidden)
+    });
+    assert_eq!(logits, same);
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn whatever_a_model_would_write_its_calls_are_valid_and_as_many_as_may_be() {
 fn prose_holds_no_control_token_whatever_a_model_would_write() {
     let server = Server::start(&[]);
     let files = rust_inference::embedded::files();
-    let json: Value = serde_json::from_slice(&files.tokenizer).unwrap();
+    let json: Value = serde_json::from_slice(&files.tokenizer().unwrap()).unwrap();
     let controls: Vec<&str> = json["added_tokens"]
         .as_array()
         .unwrap()

@@ -80,6 +80,16 @@ fn a_model_that_cannot_be_loaded_is_named_with_what_is_wrong() {
     load("config.json");
     fs::remove_file(dir.join("config.json")).unwrap();
     load("config.json");
+    let (status, what, _) = failed(&["--socket", socket, "--model", weights.to_str().unwrap()]);
+    assert_eq!(status, 2);
+    assert!(what.contains("no GGUF; give the directory"), "{what}");
+    let (status, what, fix) = failed(&["--socket", socket, "--lora", path]);
+    assert_eq!(status, 2);
+    assert!(
+        what.contains(path) && !what.contains("model callspan"),
+        "{what}"
+    );
+    assert!(fix.contains("--lora"), "{fix}");
     fs::remove_dir_all(&dir).unwrap();
     let (status, what, _) = failed(&["--socket", socket, "--model", path]);
     assert_eq!(status, 2);

@@ -61,7 +61,8 @@ impl Both {
     }
 }
 
-static DEFAULT: LazyLock<Both> = LazyLock::new(|| Both::of(&embedded::files().tokenizer, 5133));
+static DEFAULT: LazyLock<Both> =
+    LazyLock::new(|| Both::of(&embedded::files().tokenizer().unwrap(), 5133));
 
 /// As large as Gemma's, of the same kinds.
 static LARGE: LazyLock<Both> = LazyLock::new(|| {
@@ -190,7 +191,7 @@ fn time_grows_with_a_texts_length_not_with_its_square() {
 }
 
 fn changed(change: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let mut json: Value = serde_json::from_slice(&embedded::files().tokenizer).unwrap();
+    let mut json: Value = serde_json::from_slice(&embedded::files().tokenizer().unwrap()).unwrap();
     change(&mut json);
     serde_json::to_vec(&json).unwrap()
 }

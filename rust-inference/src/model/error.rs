@@ -17,6 +17,8 @@ pub enum LoadError {
     ForeignShard(String),
     #[error("{path} is a LoRA adapter: give --lora this, and --model the model that it was made for", path = .0.display())]
     OnlyAdapter(PathBuf),
+    #[error("{path} is a file, but no GGUF; give the directory that a checkpoint's files are in", path = .0.display())]
+    NotGguf(PathBuf),
     #[error("{file}: {source}")]
     Json {
         file: &'static str,

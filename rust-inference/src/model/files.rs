@@ -1,6 +1,7 @@
 //! The files of a checkpoint in the Hugging Face layout, in memory, from a directory or built in.
 
 use std::{
+    borrow::Cow,
     fs::{self, File},
     ops::Deref,
     path::{Path, PathBuf},
@@ -8,7 +9,11 @@ use std::{
 
 use memmap2::{Mmap, UncheckedAdvice};
 
-use super::{LoadError, Sources, gguf::Gguf, shards::shards};
+use super::{
+    LoadError, Sources,
+    gguf::{Gguf, MAGIC},
+    shards::shards,
+};
 
 /// The bytes of one file.
 #[derive(Debug)]
@@ -47,7 +52,8 @@ pub struct ModelFiles {
     pub config: Bytes,
     /// May be absent in a checkpoint.
     pub generation_config: Option<Bytes>,
-    pub tokenizer: Bytes,
+    /// tokenizer.json; a GGUF has its own, in its weights.
+    pub tokenizer: Option<Bytes>,
     /// One or several safetensors files, with their names.
     pub weights: Vec<(String, Bytes)>,
     /// Where all this is on disk, if it is: what is made of it can then be kept.
@@ -69,22 +75,23 @@ impl ModelFiles {
             name: name.to_owned(),
             config: Bytes::Static(config),
             generation_config: Some(Bytes::Static(generation_config)),
-            tokenizer: Bytes::Static(tokenizer),
+            tokenizer: Some(Bytes::Static(tokenizer)),
             weights: vec![("model.safetensors".to_owned(), Bytes::Static(weights))],
             sources: None,
             lora: None,
         }
     }
 
-    /// A directory or a .gguf file.
+    /// A directory or a GGUF, which in some programs' stores is a file without that ending.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
-        let gguf = path
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
-        if gguf && path.is_file() {
+        if !path.is_file() {
+            return Self::directory(path);
+        }
+        let ending = path.extension();
+        if ending.is_some_and(|e| e.eq_ignore_ascii_case("gguf")) || map(path)?.starts_with(MAGIC) {
             Self::gguf(path)
         } else {
-            Self::directory(path)
+            Err(LoadError::NotGguf(path.into()))
         }
     }
 
@@ -97,7 +104,6 @@ impl ModelFiles {
         };
         let opened = Gguf::open(&bytes).map_err(wrong)?;
         let (config, generation_config) = opened.config().map_err(wrong)?;
-        let tokenizer = opened.tokenizer().map_err(wrong)?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let dir = match path.parent() {
             Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -107,7 +113,7 @@ impl ModelFiles {
             name: stem.clone().into_owned(),
             config: Bytes::Owned(config),
             generation_config: Some(Bytes::Owned(generation_config)),
-            tokenizer: Bytes::Owned(tokenizer),
+            tokenizer: None,
             sources: Some(Sources::new(dir, &stem, vec![path.to_owned()])),
             weights: vec![(file, bytes)],
             lora: None,
@@ -141,13 +147,30 @@ impl ModelFiles {
                 .exists()
                 .then(|| read(&generation_config))
                 .transpose()?,
-            tokenizer,
+            tokenizer: Some(tokenizer),
             sources: Some(Sources::new(dir, "", sources)),
             weights: (shards.iter())
                 .map(|path| Ok((file_name(path), map(path)?)))
                 .collect::<Result<_, _>>()?,
             lora: None,
         })
+    }
+
+    /// tokenizer.json. That of a GGUF is made anew, which takes longer than all else of a start from a packed file: only
+    /// what needs it asks for it.
+    pub fn tokenizer(&self) -> Result<Cow<'_, [u8]>, LoadError> {
+        if let Some(tokenizer) = &self.tokenizer {
+            return Ok(Cow::Borrowed(tokenizer));
+        }
+        let Some((file, bytes)) = self.weights.first() else {
+            return Err(LoadError::Tokenizer("it is missing".into()));
+        };
+        (Gguf::open(bytes).and_then(|opened| opened.tokenizer()))
+            .map(Cow::Owned)
+            .map_err(|wrong| LoadError::Gguf {
+                file: file.clone(),
+                wrong,
+            })
     }
 }
 

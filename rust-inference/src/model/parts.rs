@@ -73,7 +73,10 @@ impl Parts {
         };
         let mut tensors = Tensors::open(&files.weights)?;
         if let Some(dir) = &files.lora {
-            tensors.merge(Lora::open(dir, config)?);
+            let lora = Lora::open(dir, config).map_err(|error| {
+                LoadError::Adapter(format!("the adapter {}: {error}", dir.display()))
+            })?;
+            tensors.merge(lora);
         }
         let source = Source::Checkpoint {
             tensors: Box::new(tensors),
@@ -115,7 +118,7 @@ impl Parts {
                 // transformers multiplies in the type of the embedding: in two bytes the scale is rounded.
                 tensors.rounded_as(EMBEDDING, (config.hidden_size as f32).sqrt())
             })?,
-            tokenizer: source.tokenizer(&files.tokenizer, config.vocab_size)?,
+            tokenizer: source.tokenizer(files, config.vocab_size)?,
             packed: PackedCache::Off,
             notes: Vec::new(),
         })

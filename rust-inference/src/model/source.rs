@@ -5,7 +5,7 @@ use std::{cell::RefCell, path::PathBuf};
 
 use super::{
     LoadError,
-    files::Bytes,
+    files::{Bytes, ModelFiles},
     packed::{Packed, Sources, Writer},
     weights::Tensors,
 };
@@ -181,20 +181,25 @@ impl Source<'_> {
     }
 
     /// The tokenizer, with all that it will ever need.
-    pub(super) fn tokenizer(&self, json: &[u8], size: usize) -> Result<Tokenizer, LoadError> {
+    pub(super) fn tokenizer(
+        &self,
+        files: &ModelFiles,
+        size: usize,
+    ) -> Result<Tokenizer, LoadError> {
+        let load = || Tokenizer::load(&files.tokenizer()?, size);
         match self {
             Self::Packed { packed, .. } => {
                 let opened = packed.flat(TOKENIZER).and_then(Tokenizer::open);
                 let opened = opened.filter(|tokenizer| tokenizer.size() == size);
                 // A tokenizer of a kind that has no arrays is not kept.
-                let tokenizer = opened.map_or_else(|| Tokenizer::load(json, size), Ok)?;
+                let tokenizer = opened.map_or_else(load, Ok)?;
                 Ok(match packed.flat(TREES) {
                     Some(trees) => tokenizer.with_trees(trees),
                     None => tokenizer,
                 })
             }
             Self::Checkpoint { keeper, .. } => {
-                let made = Tokenizer::load(json, size)?;
+                let made = load()?;
                 let kept = made.flat().and_then(|flat| {
                     let flat = keeper.keep(|writer| writer.flat(TOKENIZER, flat))?;
                     Tokenizer::open(flat)

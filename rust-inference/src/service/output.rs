@@ -167,7 +167,7 @@ mod tests {
     fn a_model_that_writes_the_letters_of_a_control_token_writes_text() {
         let tokenizer = crate::embedded::model().unwrap().tokenizer;
         let files = crate::embedded::files();
-        let json: serde_json::Value = serde_json::from_slice(&files.tokenizer).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&files.tokenizer().unwrap()).unwrap();
         for added in json["added_tokens"].as_array().unwrap() {
             let control = added["content"].as_str().unwrap();
             assert!(tokenizer.control(control).is_some(), "{control}");
