@@ -35,6 +35,14 @@ impl Sampler {
         }
     }
 
+    /// The chosen one of the whole vocabulary.
+    pub fn sample_all(&mut self, logits: &[f32]) -> Option<u32> {
+        if self.params.temperature <= 0.0 {
+            return greedy_of_all(logits);
+        }
+        self.sample((0..).zip(logits.iter().copied()))
+    }
+
     /// The chosen one of these tokens, each with its logit, ascending, so that a seed means the same however they were
     /// computed. `None` if no logit is a number.
     pub fn sample(&mut self, candidates: impl Iterator<Item = (u32, f32)>) -> Option<u32> {
@@ -102,9 +110,33 @@ fn keep_top_p(weights: &mut Vec<(u32, f32)>, top_p: f64) {
 /// The first one of the largest.
 fn greedy(candidates: impl Iterator<Item = (u32, f32)>) -> Option<u32> {
     candidates
-        .filter(|(_, logit)| !logit.is_nan())
+        .filter(|(_, logit)| *logit > f32::NEG_INFINITY)
         .reduce(|best, next| if next.1 > best.1 { next } else { best })
         .map(|(id, _)| id)
+}
+
+/// The same of the whole vocabulary, of which only the piece with the largest is looked at one by one.
+fn greedy_of_all(logits: &[f32]) -> Option<u32> {
+    const LANES: usize = 16;
+    const PIECE: usize = 64 * LANES;
+    let mut largest = f32::NEG_INFINITY;
+    let mut found = None;
+    for (i, piece) in logits.chunks(PIECE).enumerate() {
+        let (vectors, rest) = piece.as_chunks::<LANES>();
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        for vector in vectors {
+            for (lane, logit) in lanes.iter_mut().zip(vector) {
+                *lane = if *logit > *lane { *logit } else { *lane };
+            }
+        }
+        let of_piece = lanes.iter().chain(rest).copied().fold(largest, f32::max);
+        if of_piece > largest {
+            (largest, found) = (of_piece, Some((i, piece)));
+        }
+    }
+    let (i, piece) = found?;
+    let within = piece.iter().position(|logit| *logit >= largest)?;
+    Some((i * PIECE + within) as u32)
 }
 
 #[cfg(test)]
@@ -137,6 +169,21 @@ mod tests {
         assert_eq!(sampler.sample([(4, 3.0), (9, 3.0)].into_iter()), Some(4));
         assert_eq!(sampler.sample(all(&[f32::NAN])), None);
         assert_eq!(sampler.sample(all(&[])), None);
+    }
+
+    proptest! {
+        #[test]
+        fn of_the_whole_vocabulary_is_chosen_what_is_chosen_of_all_tokens(
+            logits in prop::collection::vec(
+                prop_oneof![-2f32..2.0, Just(1.5), Just(f32::NAN), Just(f32::NEG_INFINITY)],
+                0..3000,
+            ),
+            temperature in prop_oneof![Just(0.0f32), Just(0.8)],
+        ) {
+            let params = SamplingParams { temperature, seed: Some(1), ..Default::default() };
+            let [mut one, mut other] = [Sampler::new(params), Sampler::new(params)];
+            prop_assert_eq!(one.sample_all(&logits), other.sample(all(&logits)));
+        }
     }
 
     #[test]

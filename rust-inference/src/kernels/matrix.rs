@@ -94,6 +94,15 @@ impl Matrix {
     /// # Panics
     /// When `x` is not whole rows: a mistake of ours, never of a checkpoint, whose shapes were checked at loading.
     pub fn apply(&self, threads: &Threads, x: &[f32], out: &mut Vec<f32>) {
+        out.resize(x.len() / self.cols * self.rows, 0.0);
+        self.apply_to(threads, x, out);
+    }
+
+    /// The same where `out` has n × rows places already.
+    ///
+    /// # Panics
+    /// As `apply`, and when `out` has not so many.
+    pub fn apply_to(&self, threads: &Threads, x: &[f32], out: &mut [f32]) {
         self.products(Kernel::chosen(), threads, None, x, out);
     }
 
@@ -101,8 +110,10 @@ impl Matrix {
     ///
     /// # Panics
     /// As `apply`, and when a row is not below the number of rows.
-    pub fn apply_rows(&self, threads: &Threads, rows: &[u32], x: &[f32], out: &mut Vec<f32>) {
-        self.products(Kernel::chosen(), threads, Some(rows), x, out);
+    pub fn apply_rows(&self, threads: &Threads, rows: &[u32], x: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; x.len() / self.cols * rows.len()];
+        self.products(Kernel::chosen(), threads, Some(rows), x, &mut out);
+        out
     }
 
     /// All numbers of a matrix that is kept as `T`.

@@ -23,7 +23,7 @@ impl Matrix {
         threads: &Threads,
         chosen: Option<&[u32]>,
         x: &[f32],
-        out: &mut Vec<f32>,
+        out: &mut [f32],
     ) {
         let n = x.len() / self.cols();
         assert_eq!(
@@ -34,7 +34,7 @@ impl Matrix {
             self.cols()
         );
         let count = chosen.map_or(self.rows(), <[u32]>::len);
-        out.resize(n * count, 0.0);
+        assert_eq!(n * count, out.len(), "room for other results");
         if out.is_empty() {
             return;
         }
@@ -50,7 +50,7 @@ impl Matrix {
             (Format::Q4Tiles, None) => self.tile_products(kernel, threads, Bits::Four, x, out),
             (Format::Q8Tiles | Format::Q4Tiles, Some(chosen)) => {
                 // Nobody asks a body's matrix for rows: all are computed.
-                let mut all = Vec::new();
+                let mut all = vec![0.0; n * self.rows()];
                 self.products(kernel, threads, None, x, &mut all);
                 let tokens = all.chunks_exact(self.rows());
                 for (out, all) in out.chunks_exact_mut(count).zip(tokens) {
@@ -83,6 +83,7 @@ impl Matrix {
             let job = Job {
                 bits,
                 tiles: &self.bytes()[first / ROWS * size..],
+                ahead: packed::ahead(bits, x.blocks),
                 x: &x,
                 out: to.at(first),
                 stride: self.rows(),

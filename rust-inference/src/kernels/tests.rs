@@ -28,8 +28,9 @@ fn products(
     chosen: Option<&[u32]>,
     x: &[f32],
 ) -> Vec<f32> {
+    let count = chosen.map_or(matrix.rows(), <[u32]>::len);
     // What is there does not count.
-    let mut out = vec![7.0; 5];
+    let mut out = vec![7.0; x.len() / matrix.cols() * count];
     matrix.products(kernel, threads, chosen, x, &mut out);
     out
 }

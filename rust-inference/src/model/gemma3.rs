@@ -195,28 +195,39 @@ impl Model {
     /// The logits over the vocabulary of rows that `forward` gave.
     pub fn logits(&self, hidden: &[f32]) -> Vec<f32> {
         let mut logits = Vec::new();
-        self.head().apply(&self.threads, hidden, &mut logits);
-        self.capped(logits)
+        self.logits_into(hidden, &mut logits);
+        logits
+    }
+
+    /// The same at the beginning of `room`, which grows if it must and never shrinks: a row is a megabyte.
+    pub fn logits_into<'r>(&self, hidden: &[f32], room: &'r mut Vec<f32>) -> &'r [f32] {
+        let len = hidden.len() / self.config.hidden_size * self.config.vocab_size;
+        if room.len() < len {
+            room.resize(len, 0.0);
+        }
+        let (logits, _) = room.split_at_mut(len);
+        self.head().apply_to(&self.threads, hidden, logits);
+        self.cap(logits);
+        logits
     }
 
     /// The logits of these tokens only, the same to the bit as `logits` gives for them.
     pub fn logits_of(&self, tokens: &[u32], hidden: &[f32]) -> Vec<f32> {
-        let mut logits = Vec::new();
-        (self.head()).apply_rows(&self.threads, tokens, hidden, &mut logits);
-        self.capped(logits)
+        let mut logits = self.head().apply_rows(&self.threads, tokens, hidden);
+        self.cap(&mut logits);
+        logits
     }
 
     fn head(&self) -> &Matrix {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
 
-    fn capped(&self, mut logits: Vec<f32>) -> Vec<f32> {
+    fn cap(&self, logits: &mut [f32]) {
         if let Some(cap) = self.config.logit_softcap {
-            for logit in &mut logits {
+            for logit in logits {
                 *logit = cap * (*logit / cap).tanh();
             }
         }
-        logits
     }
 
     fn feed(&self, index: usize, layer: &Layer, x: &mut [f32], pass: &mut Pass) {

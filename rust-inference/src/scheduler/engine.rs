@@ -38,6 +38,8 @@ pub(super) struct Engine {
     next: Option<(u64, Work, Instant)>,
     /// Somebody has left since there was no room for the next.
     freed: bool,
+    /// Those of the last pass, in whose place the next ones come: megabytes that are new would be zeroed first.
+    logits: Vec<f32>,
 }
 
 /// A sequence at work.
@@ -81,6 +83,7 @@ impl Engine {
             readers: VecDeque::new(),
             next: None,
             freed: true,
+            logits: Vec::new(),
         }
     }
 

@@ -403,7 +403,7 @@ impl Ended {
 fn draw(sampler: &mut Sampler, candidates: &Candidates, logits: &[f32]) -> Option<u32> {
     let all = (0u32..).zip(logits.iter().copied());
     match candidates {
-        Candidates::All => sampler.sample(all),
+        Candidates::All => sampler.sample_all(logits),
         Candidates::Mask(_) => sampler.sample(all.filter(|(id, _)| candidates.contains(*id))),
         Candidates::List(ids) => {
             let logit = |id: &u32| Some((*id, *logits.get(*id as usize)?));

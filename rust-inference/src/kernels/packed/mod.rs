@@ -14,4 +14,4 @@ pub(super) use activations::Activations;
 pub use kernel::Kernel;
 pub(super) use pack::{row, row_bytes, rows, tile_value, tiles};
 pub(super) use rows::{Rows, RowsJob};
-pub(super) use tile::{BLOCK, Bits, Job, ROWS};
+pub(super) use tile::{BLOCK, Bits, Job, ROWS, ahead};

@@ -242,9 +242,16 @@ unsafe fn several_tokens<L: Lanes>(job: &RowsJob<'_>, room: &mut Vec<u8>) {
                 unsafe { lay::<L>(&job.lines(at + i * ROWS), blocks, tile) };
             }
         }
+        // The rows that come next take the place of these: they are as far from there as the first of them from here.
+        let next = match job.rows {
+            Rows::Range { first, .. } => first + at + AT_ONCE,
+            Rows::These(rows) => rows.get(at + AT_ONCE).map_or(0, |row| *row as usize),
+        };
+        let next = job.bytes.as_ptr().wrapping_add(next * job.size);
         let job = Job {
             bits: Bits::Eight,
             tiles: room,
+            ahead: next.addr().wrapping_sub(room.as_ptr().addr()),
             x: job.x,
             out: job.out.wrapping_add(at),
             stride: job.stride,

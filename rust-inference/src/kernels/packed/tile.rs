@@ -56,6 +56,8 @@ impl Bits {
 pub(in crate::kernels) struct Job<'a> {
     pub(in crate::kernels) bits: Bits,
     pub(in crate::kernels) tiles: &'a [u8],
+    /// How many bytes behind a weight lies what is fetched meanwhile, for later.
+    pub(in crate::kernels) ahead: usize,
     pub(in crate::kernels) x: &'a Activations,
     /// Where the first token's product with the first row goes.
     pub(in crate::kernels) out: *mut f32,
@@ -137,7 +139,6 @@ unsafe fn block<L: Lanes, const FOUR: bool, const N: usize, const TILES: usize>(
     let blocks = job.x.blocks;
     let size = bits.tile_bytes(blocks);
     let quad = if L::WIDE { 8 } else { 4 };
-    let ahead = AHEAD * TILES * size;
     let weights: [*const u8; TILES] =
         std::array::from_fn(|tile| tiles[tile * size..][..size].as_ptr());
     let tokens: [Token; N] = std::array::from_fn(|i| job.x.token(token + i));
@@ -160,7 +161,7 @@ unsafe fn block<L: Lanes, const FOUR: bool, const N: usize, const TILES: usize>(
                     let mut high = low;
                     for t in 0..TILES {
                         (low[t], high[t]) = L::half_quads(weights[t].wrapping_add(at + 64 * i));
-                        fetch(weights[t].wrapping_add(at + 64 * i + ahead));
+                        fetch(weights[t].wrapping_add(at + 64 * i).wrapping_add(job.ahead));
                     }
                     step::<L, N, TILES>(&mut sums, low, x_at, quad * i);
                     step::<L, N, TILES>(&mut sums, high, x_at, quad * (i + QUADS / 2));
@@ -170,7 +171,7 @@ unsafe fn block<L: Lanes, const FOUR: bool, const N: usize, const TILES: usize>(
                     let mut w = [L::quads(weights[0]); TILES];
                     for t in 0..TILES {
                         w[t] = L::quads(weights[t].wrapping_add(at + 64 * i));
-                        fetch(weights[t].wrapping_add(at + 64 * i + ahead));
+                        fetch(weights[t].wrapping_add(at + 64 * i).wrapping_add(job.ahead));
                     }
                     step::<L, N, TILES>(&mut sums, w, x_at, quad * i);
                 }
@@ -201,9 +202,11 @@ unsafe fn block<L: Lanes, const FOUR: bool, const N: usize, const TILES: usize>(
     }
 }
 
-/// How far ahead of the products weights are fetched, in groups of tiles. Without it a processor reads ahead too little by
+/// How far ahead of the products weights are fetched, of a matrix: two pairs of tiles. Without it a processor reads ahead too little by
 /// itself, and does not begin with the next tiles before it is there: on two cores of a Xeon each reads 15 GB/s, with it 17.
-const AHEAD: usize = 2;
+pub(in crate::kernels) const fn ahead(bits: Bits, blocks: usize) -> usize {
+    4 * bits.tile_bytes(blocks)
+}
 
 /// Has the processor begin to read what will be wanted, into the second cache: the first is too small for so much.
 #[inline(always)]

@@ -37,12 +37,7 @@ impl Engine {
             .flat_map(|active| active.sequence.hidden(size))
             .copied()
             .collect();
-        let logits = if hidden.is_empty() {
-            Vec::new()
-        } else {
-            model.logits(&hidden)
-        };
-        let mut rest = logits.as_slice();
+        let mut rest = model.logits_into(&hidden, &mut self.logits);
         let mut work: Vec<Work<'_>> = Vec::new();
         for active in heads {
             let own = active.sequence.rows() * model.config.vocab_size;
