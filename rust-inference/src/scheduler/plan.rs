@@ -8,10 +8,10 @@
 const FEW: usize = 32;
 const _: () = assert!(FEW > super::sequence::LONGEST_GUESS);
 
-/// Tokens of prompts in a pass beside those who write. With the shape of 270M they take ten times as long as one token
-/// without the head does, three times as long as those of 16 who write; twice as many take twice as long, so nothing
-/// is won by more but fewer passes until a newcomer's first token.
-const BESIDE: usize = 64;
+/// Tokens of prompts in a pass beside those who write, whom they hold up for 60 ms of two cores with the shape of 270M. Of
+/// 16 clients at once half as many cost a tenth of all tokens and let the last wait for a third longer; twice as many won
+/// a twentieth.
+const BESIDE: usize = 128;
 
 /// Tokens of prompts in a pass that holds nobody up: more are no faster each, and who comes or goes is noticed later.
 pub(super) const ALONE: usize = 512;
