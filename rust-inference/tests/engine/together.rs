@@ -280,7 +280,10 @@ fn a_full_queue_refuses_and_is_free_again() {
     drop(places.pop());
     places.push(scheduler.submit(order.job(20, 8, 1)).unwrap());
     drop(gate);
-    assert_eq!(order.written(4), [7, 7, 7, 8]);
+    let mut written = order.written(4);
+    // The last two are at work at the same time.
+    written[2..].sort_unstable();
+    assert_eq!(written, [7, 7, 7, 8]);
 }
 
 #[test]
