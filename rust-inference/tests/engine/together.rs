@@ -259,9 +259,13 @@ fn who_does_not_fit_into_memory_waits_and_what_never_fits_is_refused() {
     });
     assert_eq!(scheduler.kv_bytes(), 0, "all is given back");
     // Nobody overtakes a long one, and two short ones go together.
-    let written = order.written(5);
+    let mut written = order.written(5);
     assert_eq!(written[..8], [1, 1, 1, 1, 2, 2, 2, 2]);
-    assert_eq!(written[8..16], [3, 4, 3, 4, 3, 4, 3, 4]);
+    // In each pass either of the two may be the first.
+    for pass in written[8..16].chunks_exact_mut(2) {
+        pass.sort_unstable();
+        assert_eq!(pass, [3, 4]);
+    }
     assert_eq!(written[16..], [5, 5, 5, 5]);
 }
 
