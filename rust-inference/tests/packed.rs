@@ -25,9 +25,13 @@ use serde_json::json;
 
 /// The built-in model as a directory.
 fn checkpoint() -> tempfile::TempDir {
+    copy_of("../models/default")
+}
+
+fn copy_of(model: &str) -> tempfile::TempDir {
     let dir = common::room();
-    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/default");
-    for entry in fs::read_dir(built_in).unwrap().flatten() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join(model);
+    for entry in fs::read_dir(model).unwrap().flatten() {
         fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
     }
     dir
@@ -124,6 +128,33 @@ fn a_damaged_file_is_never_used_and_made_again() {
 }
 
 /// Whatever their dates say.
+#[test]
+fn weights_with_a_merged_adapter_neither_use_the_packed_file_nor_spoil_it() {
+    let dir = copy_of("testdata/several-kv-heads");
+    // Its tokenizer knows no words.
+    let answer =
+        |model: &Model| model.logits(&model.forward(&[3, 7, 70, 11], &mut KvCache::new(model)));
+    let plain = load(dir.path(), true);
+    let file = packed_file(dir.path());
+    let before = fs::read(&file).unwrap();
+    let mut files = ModelFiles::open(dir.path()).unwrap();
+    let adapter = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/adapters/plain");
+    files.lora = Some(adapter);
+    let options = LoadOptions {
+        threads: 2,
+        packed_cache: true,
+        ..LoadOptions::default()
+    };
+    let merged = Model::load(&files, &options).unwrap();
+    assert_eq!(merged.packed, PackedCache::Off);
+    assert_ne!(answer(&merged), answer(&plain));
+    assert_eq!(packed_file(dir.path()), file);
+    assert_eq!(fs::read(&file).unwrap(), before);
+    let again = load(dir.path(), true);
+    assert_eq!(again.packed, PackedCache::Used(file));
+    assert_eq!(answer(&again), answer(&plain));
+}
+
 #[test]
 fn changed_weights_are_packed_again() {
     let dir = checkpoint();
