@@ -235,7 +235,7 @@ fn a_long_sequence_forgets_what_no_window_reaches_and_goes_on_with_the_same_bits
 
 #[test]
 fn sequences_that_share_a_pass_get_the_bits_that_they_get_alone() {
-    for weights in [Weights::F32, Weights::Bf16] {
+    for weights in [Weights::F32, Weights::Bf16, Weights::Q8] {
         let files = ModelFiles::open(&testdata(CHECKPOINTS[0])).unwrap();
         let model = Model::load(&files, &LoadOptions { weights, ..EXACT }).unwrap();
         let vocabulary = model.config.vocab_size as u32;
@@ -271,6 +271,8 @@ fn sequences_that_share_a_pass_get_the_bits_that_they_get_alone() {
             }
         }
         assert!(together == alone);
+        let nothing = model.forward(&[], &mut KvCache::new(&model));
+        assert!(model.logits(&nothing).is_empty());
     }
 }
 

@@ -155,6 +155,9 @@ impl Model {
     pub fn forward_batch(&self, spans: &mut [Span<'_>]) -> Vec<f32> {
         let hidden = self.config.hidden_size;
         let tokens: usize = spans.iter().map(|span| span.tokens.len()).sum();
+        if tokens == 0 {
+            return Vec::new();
+        }
         let mut x = Vec::with_capacity(tokens * hidden);
         for token in spans.iter().flat_map(|span| span.tokens) {
             let row = self.embedding.row(*token as usize);
