@@ -26,8 +26,8 @@ use std::{
 /// shorter. With 5 µs a thread fell asleep 18 times a token on an idle machine, with this twice.
 const SPIN: Duration = Duration::from_micros(40);
 /// How long it then looks again and again, giving others the processor in between, before it sleeps: longer than what
-/// lies between two products of one token, so that nobody sleeps while a model is at work.
-const LINGER: Duration = Duration::from_micros(100);
+/// lies between two products of one token, and two tokens, so that nobody sleeps while a model is at work.
+const LINGER: Duration = Duration::from_micros(250);
 /// Whoever gave way and came back only after this was not the only one who wanted the processor.
 const OUSTED: Duration = Duration::from_micros(50);
 /// How many times nobody lingers then. On a machine that is shared, lingering is taken off the time that the kernel
