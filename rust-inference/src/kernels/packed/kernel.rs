@@ -4,13 +4,16 @@ use std::sync::OnceLock;
 
 use crate::kernels::Level;
 
-#[cfg(target_arch = "x86_64")]
-use super::lanes_x86::{Avx2, Avx512Vnni, AvxVnni};
 use super::{
     activations,
     lanes::{Lanes, Plain},
     rows::{self, RowsJob},
     tile::{self, Bits, Job},
+};
+#[cfg(target_arch = "x86_64")]
+use super::{
+    lanes_avx2::{Avx2, AvxVnni},
+    lanes_avx512::Avx512Vnni,
 };
 
 static CHOSEN: OnceLock<Kernel> = OnceLock::new();

@@ -5,7 +5,9 @@ mod activations;
 mod kernel;
 mod lanes;
 #[cfg(target_arch = "x86_64")]
-mod lanes_x86;
+mod lanes_avx2;
+#[cfg(target_arch = "x86_64")]
+mod lanes_avx512;
 mod pack;
 mod rows;
 mod tile;
