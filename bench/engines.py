@@ -6,9 +6,10 @@ import json
 import random
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import peer
 from random_vocabulary import PIECES
@@ -32,16 +33,14 @@ def resident(pid: int) -> float:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1000
 
 
-class Ours:
-    name = "ours"
+class Engine:
+    """What both have: a server, timed from before its start; `with` ends it."""
 
-    def __init__(self, program: Path, model: Path, threads: int, launcher: list[str], cache: Path, *flags: str) -> None:
+    def __init__(self, start: Callable[[], Server | peer.Llama]) -> None:
         self.began = time.perf_counter()
-        self.server = Server(
-            program, "--model", model, "--threads", str(threads), *flags, launcher=launcher, cache=cache
-        )
+        self.server = start()
 
-    def __enter__(self) -> Ours:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -49,6 +48,14 @@ class Ours:
 
     def resident(self) -> float:
         return resident(self.server.process.pid)
+
+
+class Ours(Engine):
+    name = "ours"
+
+    def __init__(self, program: Path, model: Path, threads: int, launcher: list[str], cache: Path, *flags: str) -> None:
+        command = (program, "--model", model, "--threads", str(threads), *flags)
+        super().__init__(lambda: Server(*command, launcher=launcher, cache=cache))
 
     def complete(self, tokens: int, written: int, seed: int, after: int = 0, *, cached: bool = True) -> Answer:
         """A prompt of so many tokens, `after` so many that are the same for all seeds; other seeds differ."""
@@ -75,23 +82,13 @@ class Ours:
         return Answer(first, whole, usage["prompt_tokens"], usage["completion_tokens"], usage)
 
 
-class Llama:
+class Llama(Engine):
     def __init__(
         self, name: str, model: Path, threads: int, launcher: list[str], slots: int, context: int, *flags: str
     ) -> None:
         self.name = name
-        self.began = time.perf_counter()
-        self.server = peer.Llama(model, threads, launcher, slots, context, *flags)
+        super().__init__(lambda: peer.Llama(model, threads, launcher, slots, context, *flags))
         self.server.wait()
-
-    def __enter__(self) -> Llama:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.server.__exit__(*error)
-
-    def resident(self) -> float:
-        return resident(self.server.process.pid)
 
     def complete(self, tokens: int, written: int, seed: int, after: int = 0, *, cached: bool = True) -> Answer:
         return self.generate(ids(tokens, seed, after), written, cache_prompt=cached)
