@@ -76,6 +76,7 @@ names! {
     Scores "scores",
     Metrics "metrics",
     MetricsReport "metrics_report",
+    RunCode "run_code",
 }
 
 impl Body {

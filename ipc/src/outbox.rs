@@ -209,6 +209,8 @@ pub(crate) fn merge(earlier: &mut Delta, later: Delta) {
     earlier.tool_calls.extend(later.tool_calls);
     earlier.stdout.push_str(&later.stdout);
     earlier.stderr.push_str(&later.stderr);
+    earlier.progress = later.progress.or(earlier.progress.take());
+    earlier.logs.extend(later.logs);
     for fragment in later.call_deltas {
         match earlier.call_deltas.last_mut() {
             // Only the last is looked at: calls come one after the other, and a search would cost time for each.

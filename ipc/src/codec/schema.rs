@@ -20,6 +20,7 @@ pub(crate) const JSON_TEXT: &[(&str, &str)] = &[
     ("ToolResult", "result"),
     ("ToolDecision", "result"),
     ("ResponseFormat", "schema"),
+    ("ToolInfo", "policy"),
 ];
 
 /// Numbers that the protocol uses. The generated decoder cannot read all of them bare when any crate in the build has

@@ -54,6 +54,7 @@ pub(super) fn summary(body: &Body) -> String {
         }
         Body::Scores(scores) => format!("{} over {} tokens", scores.sum, scores.count),
         Body::MetricsReport(report) => format!("{} bytes", report.text.len()),
+        Body::RunCode(run) => run.code.clone(),
         Body::CallTool(call) => format!("{}({})", call.name, call.arguments),
         Body::ToolResult(result) => parts([
             result.outcome.clone(),

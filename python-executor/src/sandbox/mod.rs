@@ -66,6 +66,7 @@ pub(crate) fn report(isolation: Isolation) -> ipc::proto::Isolation {
                 "wall clock",
             ]),
             missing: words(&later),
+            ..Default::default()
         },
         Isolation::None => ipc::proto::Isolation {
             level: "none".to_owned(),
@@ -74,6 +75,7 @@ pub(crate) fn report(isolation: Isolation) -> ipc::proto::Isolation {
                 .into_iter()
                 .chain(words(&later))
                 .collect(),
+            ..Default::default()
         },
     }
 }
