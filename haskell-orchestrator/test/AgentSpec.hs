@@ -78,7 +78,7 @@ genOutcome =
     ]
 
 result :: Text -> Text -> ToolResult
-result outcome value = ToolResult outcome value Nothing "" "" False 0 0 0 Nothing "" ""
+result outcome value = ToolResult outcome value Nothing "" "" False 0 0 0 Nothing "" "" [] "" 0 ""
 
 genEvent :: Gen Event
 genEvent =

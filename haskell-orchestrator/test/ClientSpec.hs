@@ -44,7 +44,7 @@ spec = around_ (timeout 20000000 >=> maybe (expectationFailure "hangs") pure) $ 
     seen <- newIORef []
     let serve s r = readFrame r >>= \case
           Just f -> do
-            forM_ ["a", "b", "c"] (\t -> answer s f (BodyDelta (Delta t [] "" "" [])))
+            forM_ ["a", "b", "c"] (\t -> answer s f (BodyDelta (Delta t [] "" "" [] Nothing [])))
             answer s f (BodyPong (Payload (Text.pack (show (frameId f)))))
           Nothing -> pure ()
     withServer serve $ \path -> connected path $ \client -> do

@@ -2,6 +2,7 @@
 module Main (main) where
 
 import AgentSpec qualified
+import AskSpec qualified
 import ClientSpec qualified
 import FakeServer (serveAsProcess)
 import GoldenSpec qualified
@@ -20,6 +21,7 @@ main =
     ["hold-server", directory] -> SuperviseSpec.holdServer directory
     _ -> hspec $ do
       describe "Agent" AgentSpec.spec
+      describe "Ask" AskSpec.spec
       describe "Message" MessageSpec.spec
       describe "Golden vectors" GoldenSpec.spec
       describe "Lines" LinesSpec.spec

@@ -43,7 +43,7 @@ supervisedIn directory use = do
     use host server (reverse <$> readIORef told)
 
 ping :: Host -> Server -> Repeat -> Text -> IO (Either CallFailure Body)
-ping host server repeats = request host server repeats . BodyPing . Payload
+ping host server repeats = request host server repeats (const (pure ())) . BodyPing . Payload
 
 pidOf :: Host -> Server -> IO CPid
 pidOf host server =

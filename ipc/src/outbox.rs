@@ -104,10 +104,18 @@ impl Outbox {
             return 0;
         }
         if let Some(pending) = waiting.deltas.get_mut(&serial) {
+            pending.size += size;
             if let Some(Body::Delta(earlier)) = &mut pending.frame.body {
+                if delta.progress.is_some() {
+                    // It takes the earlier one's place: however often a tool tells it, no more waits.
+                    let replaced = Delta {
+                        progress: earlier.progress.take(),
+                        ..Delta::default()
+                    };
+                    pending.size -= replaced.encoded_len();
+                }
                 merge(earlier, delta);
             }
-            pending.size += size;
             return pending.size;
         }
         let frame = Frame {
@@ -231,7 +239,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::proto::ToolCallDelta;
+    use crate::proto::{LogRecord, Progress, ToolCallDelta};
 
     fn fragment() -> impl Strategy<Value = ToolCallDelta> {
         (0u32..3, "[a-c]{0,2}", "[a-c]{0,2}", "[{}:é]{0,4}").prop_map(
@@ -256,7 +264,70 @@ mod tests {
         calls
     }
 
+    fn told() -> impl Strategy<Value = Delta> {
+        let progress = (any::<Option<bool>>(), "[a-c]{0,2}").prop_map(|(end, message)| Progress {
+            fraction: end.map(f64::from),
+            message,
+        });
+        let log =
+            ("[A-C]{0,2}", "[a-c]{0,2}", "[a-c]{0,2}").prop_map(|(level, logger, message)| {
+                LogRecord {
+                    level,
+                    logger,
+                    message,
+                }
+            });
+        (proptest::option::of(progress), vec(log, 0..4)).prop_map(|(progress, logs)| Delta {
+            progress,
+            logs,
+            ..Delta::default()
+        })
+    }
+
+    /// The progress and the logs as a reader keeps them: the latest, and all.
+    fn heard<'a>(
+        deltas: impl IntoIterator<Item = &'a Delta>,
+    ) -> (Option<&'a Progress>, Vec<&'a LogRecord>) {
+        let mut heard = (None, Vec::new());
+        for delta in deltas {
+            heard.0 = delta.progress.as_ref().or(heard.0);
+            heard.1.extend(&delta.logs);
+        }
+        heard
+    }
+
+    /// The deltas, each joined to the one before where that is asked for.
+    fn merged(deltas: &[Delta], joined: &[bool]) -> Vec<Delta> {
+        let mut merged: Vec<Delta> = Vec::new();
+        for (delta, joined) in deltas.iter().zip(joined) {
+            match merged.last_mut() {
+                Some(last) if *joined => merge(last, delta.clone()),
+                _ => merged.push(delta.clone()),
+            }
+        }
+        merged
+    }
+
     proptest! {
+        #[test]
+        fn progress_and_logs_are_the_same_however_they_are_merged(
+            deltas in vec(told(), 1..12),
+            joined in vec(any::<bool>(), 12),
+        ) {
+            let merged = merged(&deltas, &joined);
+            prop_assert_eq!(heard(&merged), heard(&deltas));
+        }
+
+        #[test]
+        fn what_waits_is_counted_as_it_is(deltas in vec(told(), 1..12)) {
+            let outbox = Outbox::new(Encoding::Binary);
+            let mut waiting = Delta::default();
+            for delta in deltas {
+                merge(&mut waiting, delta.clone());
+                prop_assert_eq!(outbox.push_delta(1, 1, None, delta), waiting.encoded_len());
+            }
+        }
+
         #[test]
         fn fragments_of_calls_give_the_same_however_they_are_merged(
             fragments in vec(vec(fragment(), 0..4), 1..12),
@@ -266,13 +337,7 @@ mod tests {
                 .into_iter()
                 .map(|call_deltas| Delta { call_deltas, ..Delta::default() })
                 .collect();
-            let mut merged: Vec<Delta> = Vec::new();
-            for (delta, joined) in deltas.iter().zip(joined) {
-                match merged.last_mut() {
-                    Some(last) if joined => merge(last, delta.clone()),
-                    _ => merged.push(delta.clone()),
-                }
-            }
+            let merged = merged(&deltas, &joined);
             prop_assert_eq!(calls(&merged), calls(&deltas));
         }
     }

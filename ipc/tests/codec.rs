@@ -130,18 +130,88 @@ fn fragment() -> impl Strategy<Value = proto::ToolCallDelta> {
     })
 }
 
-fn body() -> impl Strategy<Value = Body> {
-    prop_oneof![
-        generate(),
-        (".*", vec(call(), 0..3), ".*", vec(fragment(), 0..3)).prop_map(
-            |(text, tool_calls, stderr, call_deltas)| Body::Delta(proto::Delta {
+fn delta() -> impl Strategy<Value = Body> {
+    let progress = (option::of(-1e300f64..1e300), ".*")
+        .prop_map(|(fraction, message)| proto::Progress { fraction, message });
+    let log = (".*", ".*", ".*").prop_map(|(level, logger, message)| proto::LogRecord {
+        level,
+        logger,
+        message,
+    });
+    (
+        ".*",
+        vec(call(), 0..3),
+        ".*",
+        vec(fragment(), 0..3),
+        option::of(progress),
+        vec(log, 0..3),
+    )
+        .prop_map(|(text, tool_calls, stderr, call_deltas, progress, logs)| {
+            Body::Delta(proto::Delta {
                 text,
                 tool_calls,
                 stderr,
                 call_deltas,
+                progress,
+                logs,
                 ..Default::default()
             })
+        })
+}
+
+fn tool_result() -> impl Strategy<Value = Body> {
+    let artefact = (".*", ".*", vec(any::<u8>(), 0..100)).prop_map(|(name, media_type, data)| {
+        proto::Artefact {
+            name,
+            media_type,
+            data,
+        }
+    });
+    let isolation = (".*", vec(".*", 0..3)).prop_map(|(level, cures)| proto::Isolation {
+        level,
+        cures,
+        ..Default::default()
+    });
+    (
+        vec(artefact, 0..3),
+        option::of(isolation),
+        ".*",
+        any::<u32>(),
+        ".*",
+    )
+        .prop_map(|(artefacts, isolation, start, queue_us, session)| {
+            Body::ToolResult(proto::ToolResult {
+                artefacts,
+                isolation,
+                start,
+                queue_us,
+                session,
+                ..Default::default()
+            })
+        })
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    prop_oneof![
+        generate(),
+        delta(),
+        tool_result(),
+        (".*", ".*", any::<bool>(), ".*", any::<bool>()).prop_map(
+            |(code, session, end_session, call_id, decides)| Body::RunCode(proto::RunCode {
+                code,
+                session,
+                end_session,
+                call_id,
+                decides,
+            })
         ),
+        vec((".*", ".*", ".*"), 0..3).prop_map(|infos| Body::Tools(proto::Tools {
+            details: infos
+                .into_iter()
+                .map(|(name, file, policy)| proto::ToolInfo { name, file, policy })
+                .collect(),
+            ..Default::default()
+        })),
         (0i32..17, ".*", any::<u32>()).prop_map(|(code, message, retry_after_ms)| Body::Error(
             proto::Error {
                 code,

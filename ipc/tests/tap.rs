@@ -52,7 +52,7 @@ async fn a_line_has_all_that_a_person_looks_for() {
             "TIME   1 →     3 call_tool          54 B           t({\"a\":1})",
             "TIME   1 ←     3 tool_result        61 B  LATENCY  ok · {\"a\":1}",
             "TIME   1 →     5 list_tools         36 B           (unknown: colour)",
-            "TIME   1 ←     5 error             166 B  LATENCY  UNIMPLEMENTED: test does not answer list_tools",
+            "TIME   1 ←     5 error             176 B  LATENCY  UNIMPLEMENTED: test does not answer list_tools",
         ]
     );
     assert!(!tap.path.exists());

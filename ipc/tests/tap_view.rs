@@ -73,6 +73,65 @@ fn a_call_is_shown_as_it_streams() {
 }
 
 #[test]
+fn what_a_tool_says_on_the_way_and_what_it_cost_is_shown() {
+    let result = "x".repeat(500);
+    let answer = [
+        r#"{"id":1,"delta":{"progress":{"fraction":0.4,"message":"row 2"},"logs":[{"level":"INFO","logger":"units","message":"hot"}]}}"#,
+        r#"{"id":1,"delta":{"progress":{"message":"on"}}}"#,
+        r#"{"id":1,"tool_result":{"outcome":"ok","result":"{\"value\":1}","wall_us":56,"cpu_us":1049,"max_rss_kib":14336,"start":"spare","isolation":{"level":"full"},"artefacts":[{"name":"a.png","media_type":"image/png","data":"QUJD"}]}}"#,
+        &format!(r#"{{"id":3,"tool_result":{{"outcome":"ok","result":"{result}","wall_us":56,"start":"spare","isolation":{{"level":"full"}}}}}}"#),
+        r#"{"id":5,"tool_result":{"outcome":"exception","error":{"type":"ValueError","message":"no"}}}"#,
+        "",
+    ]
+    .join("\n");
+    let asked = br#"{"id":1,"run_code":{"code":"1+1","session":"s1"}}
+{"id":3,"call_tool":{}}
+{"id":5,"call_tool":{}}
+"#;
+    let shown = lines(&shown(&[], asked, answer.as_bytes()));
+    let cut = format!("ok · {}… · 0.1 ms, spare, full", "x".repeat(48));
+    let mut ends = [
+        "session: s1 · 1+1",
+        "()",
+        "()",
+        "progress: 40 % row 2 · INFO units: hot",
+        "progress: on",
+        r#"ok · {"value":1} · a.png (image/png, 3 bytes) · 0.1 ms, cpu 1.0 ms, 14.0 MiB, spare, full"#,
+        &cut,
+        "exception · ValueError: no",
+    ]
+    .into_iter();
+    assert_eq!(shown.len(), ends.len(), "{shown:#?}");
+    assert!(
+        shown
+            .iter()
+            .all(|line| ends.next().is_some_and(|end| line.ends_with(end))),
+        "{shown:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_a_megabyte_is_a_short_line() {
+    let server = Server::start();
+    let tap = Tap::start(&server.path, &[]);
+    let said = tokio::task::block_in_place(|| {
+        let stream = UnixStream::connect(&tap.path).unwrap();
+        (&stream)
+            .write_all(b"{\"id\":1,\"call_tool\":{\"name\":\"plot\"}}\n")
+            .unwrap();
+        let mut answer = String::new();
+        BufReader::new(&stream).read_line(&mut answer).unwrap();
+        assert!(answer.len() > 1 << 20);
+        tap.stop()
+    });
+    let last = said.stdout.lines().last().unwrap();
+    assert!(
+        last.ends_with("ok · plot.png (image/png, 1048576 bytes)"),
+        "{last}"
+    );
+}
+
+#[test]
 fn binary_frames_are_shown_up_to_where_they_are_lost() {
     let ping = [0, 0, 0, 4, 8, 1, 0x4a, 0];
     let mut up = ping.to_vec();

@@ -37,7 +37,7 @@ ask asking question = handle (\(ServerFailure what hint) -> conclude asking (Fai
   servers <- Servers <$> server "rust-inference" planInference <*> server "python-executor" planExecutor
   launch host (inferenceServer servers)
   launch host (executorServer servers)
-  listed <- request host (executorServer servers) Repeatable BodyListTools
+  listed <- request host (executorServer servers) Repeatable nothingBefore BodyListTools
   case listed of
     Right (BodyTools tools) -> do
       for_ (toolsProblems tools) (\p -> tell (Warning (problemFile p <> ": " <> problemMessage p)))
@@ -75,7 +75,7 @@ drive asking servers tools st event = go (step st event)
 
 askModel :: Asking -> Servers -> [Tool] -> [Message] -> IO Event
 askModel asking servers tools messages = do
-  answer <- request (askingHost asking) (inferenceServer servers) Repeatable (BodyGenerate generate)
+  answer <- request (askingHost asking) (inferenceServer servers) Repeatable nothingBefore (BodyGenerate generate)
   pure $ case answer of
     Right (BodyDone done) -> Generated done
     Right other -> GaveUp (unexpected "rust-inference" other)
@@ -89,7 +89,7 @@ askModel asking servers tools messages = do
 
 runTool :: Asking -> Servers -> ToolCall -> IO Event
 runTool asking servers call = do
-  answer <- request (askingHost asking) (executorServer servers) Once (BodyCallTool callTool)
+  answer <- request (askingHost asking) (executorServer servers) Once onTheWay (BodyCallTool callTool)
   pure $ case answer of
     Right (BodyToolResult result) -> ended (Ran result)
     Right other -> GaveUp (unexpected "python-executor" other)
@@ -97,8 +97,15 @@ runTool asking servers call = do
     Left (Lost why) -> ended (OutcomeUnknown why)
     Left TimedOut -> GaveUp (worldFailure asking "python-executor" TimedOut)
   where
+    onTheWay delta = do
+      for_ (deltaProgress delta) (askingTell asking . Progressed call)
+      for_ (deltaLogs delta) (askingTell asking . Logged call)
     callTool = CallTool (callName call) (callArguments call) (callId call)
     ended = CallEnded (callId call)
+
+-- | Of a request whose answer comes in one piece.
+nothingBefore :: Delta -> IO ()
+nothingBefore _ = pure ()
 
 worldFailure :: Asking -> Text -> CallFailure -> Failure
 worldFailure asking server = \case

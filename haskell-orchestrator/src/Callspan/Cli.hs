@@ -1,6 +1,7 @@
 -- | The command line: options, help, exit codes, signals. Data goes to stdout, talk to stderr.
 module Callspan.Cli
   ( main,
+    hidden,
   )
 where
 
@@ -90,11 +91,8 @@ teller :: AskOptions -> TraceId -> IO (Notice -> IO ())
 teller options trace = do
   lock <- newMVar ()
   style <- chooseStyle
-  pure $ \notice -> unless (hidden notice) (exclusively lock (tell style notice))
+  pure $ \notice -> unless (hidden options notice) (exclusively lock (tell style notice))
   where
-    hidden = \case
-      ServerSaid _ _ -> not (askVerbose options)
-      _ -> False
     tell style notice
       | askJson options = do
         Lazy.putStr (renderJson trace notice <> "\n") >> hFlush stdout
@@ -105,6 +103,14 @@ teller options trace = do
     put = \case
       ToStdout line -> Text.putStrLn line
       ToStderr line -> Text.hPutStrLn stderr line
+
+-- | What is not told unless more is asked for. Of a tool's call a program is told all.
+hidden :: AskOptions -> Notice -> Bool
+hidden options = \case
+  ServerSaid _ _ -> not (askVerbose options)
+  Progressed _ _ -> not (askVerbose options || askJson options)
+  Logged _ _ -> not (askVerbose options || askJson options)
+  _ -> False
 
 exclusively :: MVar () -> IO a -> IO a
 exclusively lock act = withMVar lock (const act)

@@ -6,12 +6,17 @@ module Callspan.Notice
 where
 
 import Callspan.Agent.Types (Ending, Step)
+import Callspan.Ipc.Message (LogRecord, ToolCall, ToolProgress)
 import Data.Text (Text)
 
 data Notice
   = -- | The sentence, and the names of the tools that there are.
     Question Text [Text]
   | Progress Step
+  | -- | How far this call has come.
+    Progressed ToolCall ToolProgress
+  | -- | The tool of this call logged something.
+    Logged ToolCall LogRecord
   | Ended Ending
   | -- | Something is not as it should be, but goes on.
     Warning Text

@@ -61,7 +61,7 @@ askOptions =
     <*> optional (path "inference" "SOCK" "Use the rust-inference that listens here")
     <*> optional (path "executor" "SOCK" "Use the python-executor that listens here")
     <*> switch (long "tap" <> help "Show every frame on stderr, as ipc tap sees it")
-    <*> switch (long "verbose" <> short 'v' <> help "Show what the servers say")
+    <*> switch (long "verbose" <> short 'v' <> help "Show what the servers say, and how far tools have come and what they log")
   where
     path name meta what = strOption (long name <> metavar meta <> help what)
     atLeastOne name meta standard most what =

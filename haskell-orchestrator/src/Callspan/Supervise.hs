@@ -102,16 +102,16 @@ launch host server = traverse_ (keepRunning host hop) (hopProgram hop)
   where
     hop = NonEmpty.head (serverHops server)
 
--- | One request and its last answer.
-request :: Host -> Server -> Repeat -> Body -> IO (Either CallFailure Body)
-request host server repeats body = go (3 :: Int) (5 :: Int)
+-- | One request and its last answer; what comes before that is handed on.
+request :: Host -> Server -> Repeat -> (Delta -> IO ()) -> Body -> IO (Either CallFailure Body)
+request host server repeats onDelta body = go (3 :: Int) (5 :: Int)
   where
     go losses refusals = do
       client <- reach host server
       remaining <- remainingMicros (hostDeadline host)
       traceparent <- newTraceparent (hostTrace host)
       let meta = Meta traceparent (fromIntegral (max 1 (remaining `div` 1000)))
-      answer <- call client meta (remaining + graceMicros) (const (pure ())) body
+      answer <- call client meta (remaining + graceMicros) onDelta body
       case answer of
         Left (Lost why) -> do
           death <- findDeath server

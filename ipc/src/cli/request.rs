@@ -17,6 +17,7 @@ pub(super) const METHODS: &[&str] = &[
     "embed",
     "score",
     "call_tool",
+    "run_code",
     "list_tools",
     "health",
     "metrics",

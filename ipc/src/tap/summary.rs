@@ -1,8 +1,14 @@
 //! What a frame says, in a few words: the part that a person looks for first, not all of it.
 use ipc::{
     codec::json,
-    proto::{Chat, Code, Frame, ToolCall, ToolCallDelta, frame::Body, generate::Input, score},
+    proto::{
+        Artefact, Chat, Code, Frame, LogRecord, Progress, ToolCall, ToolCallDelta, ToolResult,
+        frame::Body, generate::Input, score,
+    },
 };
+
+/// Characters of a tool's result: what it cost is seen behind it, however long it is.
+const RESULT: usize = 48;
 
 /// A body in a few words, unescaped.
 pub(super) fn summary(body: &Body) -> String {
@@ -25,6 +31,8 @@ pub(super) fn summary(body: &Body) -> String {
             fragments(&delta.call_deltas),
             labelled("stdout", &delta.stdout),
             labelled("stderr", &delta.stderr),
+            delta.progress.as_ref().map(progress).unwrap_or_default(),
+            logs(&delta.logs),
         ]),
         Body::Done(done) => parts([
             done.finish_reason.clone(),
@@ -54,17 +62,9 @@ pub(super) fn summary(body: &Body) -> String {
         }
         Body::Scores(scores) => format!("{} over {} tokens", scores.sum, scores.count),
         Body::MetricsReport(report) => format!("{} bytes", report.text.len()),
-        Body::RunCode(run) => run.code.clone(),
+        Body::RunCode(run) => parts([labelled("session", &run.session), run.code.clone()]),
         Body::CallTool(call) => format!("{}({})", call.name, call.arguments),
-        Body::ToolResult(result) => parts([
-            result.outcome.clone(),
-            result.result.clone(),
-            result
-                .error
-                .as_ref()
-                .map(|error| format!("{}: {}", error.r#type, error.message))
-                .unwrap_or_default(),
-        ]),
+        Body::ToolResult(result) => tool_result(result),
         Body::ToolRequest(ask) => parts([ask.kind.clone(), calls(ask.call.as_slice())]),
         Body::ToolDecision(decision) => parts([
             decision.verdict.clone(),
@@ -93,6 +93,80 @@ pub(super) fn summary(body: &Body) -> String {
         | Body::Metrics(_)
         | Body::Describe(_)
         | Body::ListTools(_) => String::new(),
+    }
+}
+
+fn tool_result(result: &ToolResult) -> String {
+    parts([
+        result.outcome.clone(),
+        shortened(&result.result),
+        result
+            .error
+            .as_ref()
+            .map(|error| shortened(&format!("{}: {}", error.r#type, error.message)))
+            .unwrap_or_default(),
+        artefacts(&result.artefacts),
+        cost(result),
+    ])
+}
+
+/// What a call took, and what ran it; nothing where the server tells nothing.
+fn cost(result: &ToolResult) -> String {
+    let ms = |us: u32| format!("{:.1} ms", f64::from(us) / 1e3);
+    let told = |what: String, is: bool| is.then_some(what);
+    let level = result.isolation.as_ref().map(|told| told.level.clone());
+    let told: Vec<_> = [
+        told(ms(result.wall_us), result.wall_us > 0),
+        told(format!("cpu {}", ms(result.cpu_us)), result.cpu_us > 0),
+        told(
+            format!("{:.1} MiB", f64::from(result.max_rss_kib) / 1024.0),
+            result.max_rss_kib > 0,
+        ),
+        told(result.start.clone(), !result.start.is_empty()),
+        level,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    told.join(", ")
+}
+
+/// Files by what they are; what is in them does not belong on a line.
+fn artefacts(files: &[Artefact]) -> String {
+    let files: Vec<_> = files
+        .iter()
+        .map(|file| {
+            format!(
+                "{} ({}, {} bytes)",
+                file.name,
+                file.media_type,
+                file.data.len()
+            )
+        })
+        .collect();
+    files.join(" ")
+}
+
+fn progress(told: &Progress) -> String {
+    let far = told
+        .fraction
+        .map(|fraction| format!("{:.0} %", fraction * 100.0));
+    let what = [far.unwrap_or_default(), told.message.clone()].join(" ");
+    labelled("progress", what.trim())
+}
+
+fn logs(records: &[LogRecord]) -> String {
+    let records: Vec<_> = records
+        .iter()
+        .map(|record| format!("{} {}: {}", record.level, record.logger, record.message))
+        .collect();
+    records.join(" · ")
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(RESULT) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or(text)),
+        None => text.to_owned(),
     }
 }
 

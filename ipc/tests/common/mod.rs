@@ -44,7 +44,7 @@ impl Server {
             name: "test".into(),
             version: "0".into(),
             help: "help!".into(),
-            methods: vec!["generate", "call_tool"],
+            methods: vec!["generate", "call_tool", "run_code"],
             max_frame_bytes: 1 << 20,
         };
         let serving = serve(listener, info, service.clone(), shutdown.clone());
@@ -61,7 +61,8 @@ impl Server {
 
 /// Answers `generate` as its prompt says: `count N` streams N words; `hang` waits to be stopped; `deaf` does not even
 /// stop; `panic` panics; `forget` drops its answer; `flood N` streams N pieces of 1 KiB without waiting; `ask` asks the
-/// client. `call_tool` echoes its arguments.
+/// client. `call_tool` echoes its arguments; the tool `plot` returns a file of 1 MiB, too. `run_code` asks for each word
+/// of the code whether a tool of that name may be called, if its client decides, and gives the verdicts.
 #[derive(Default)]
 pub struct Steered {
     pub running: AtomicUsize,
@@ -94,6 +95,14 @@ fn done(content: impl Into<String>) -> Body {
     })
 }
 
+fn plot() -> proto::Artefact {
+    proto::Artefact {
+        name: "plot.png".into(),
+        media_type: "image/png".into(),
+        data: vec![0xff; 1 << 20],
+    }
+}
+
 fn piece(text: String) -> proto::Delta {
     proto::Delta {
         text,
@@ -109,8 +118,30 @@ impl Service for Steered {
                 outcome: "ok".into(),
                 result: call.arguments.clone(),
                 stderr: request.unknown_fields.join(","),
+                artefacts: (call.name == "plot").then(plot).into_iter().collect(),
                 ..Default::default()
             })),
+            Body::RunCode(run) => {
+                let mut verdicts = Vec::new();
+                for name in run.code.split_whitespace().filter(|_| run.decides) {
+                    let call = proto::ToolCall {
+                        name: name.into(),
+                        arguments: "{\"x\":\"\u{1b}\"}".into(),
+                        ..Default::default()
+                    };
+                    let ask = ToolRequest {
+                        kind: "call".into(),
+                        call: Some(call),
+                        parent_id: request.id,
+                    };
+                    verdicts.push(answer.ask(ask).await.unwrap().verdict);
+                }
+                answer.finish(Body::ToolResult(proto::ToolResult {
+                    outcome: "ok".into(),
+                    result: format!("{verdicts:?}"),
+                    ..Default::default()
+                }));
+            }
             Body::Generate(proto::Generate {
                 input: Some(proto::generate::Input::Prompt(prompt)),
                 ..

@@ -58,6 +58,7 @@ data Body
   | BodyScores Scores
   | BodyMetrics
   | BodyMetricsReport MetricsReport
+  | BodyRunCode RunCode
   deriving stock (Show, Eq)
 
 -- | A body's name on the wire, and its content.
@@ -89,6 +90,7 @@ writeBody = \case
   BodyScores m -> ("scores", protoToJSON m)
   BodyMetrics -> ("metrics", object [])
   BodyMetricsReport m -> ("metrics_report", protoToJSON m)
+  BodyRunCode m -> ("run_code", protoToJSON m)
 
 bodyName :: Body -> Text
 bodyName = Key.toText . fst . writeBody
@@ -120,7 +122,8 @@ bodyReaders =
     ("score", reading BodyScore),
     ("scores", reading BodyScores),
     ("metrics", empty BodyMetrics),
-    ("metrics_report", reading BodyMetricsReport)
+    ("metrics_report", reading BodyMetricsReport),
+    ("run_code", reading BodyRunCode)
   ]
   where
     reading :: Proto a => (a -> Body) -> Value -> Parser Body

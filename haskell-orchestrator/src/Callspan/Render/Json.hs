@@ -30,6 +30,9 @@ event = \case
   Progress (StepCall n call) ->
     ("call", "round" .= n <> identified call <> jsonText "arguments" (callArguments call))
   Progress (StepResult call outcome) -> ("result", identified call <> outcomeFields outcome)
+  Progressed call told -> ("progress", identified call <> "fraction" .= progressFraction told <> "message" .= progressMessage told)
+  Logged call told ->
+    ("tool_log", identified call <> "level" .= logLevel told <> "logger" .= logLogger told <> "message" .= logMessage told)
   Progress (StepUnreadable why) -> ("unreadable_call", "message" .= why)
   Progress (StepWarning why) -> ("warning", "message" .= why)
   Ended (Answered text cut) -> ("answer", "text" .= text <> "truncated" .= cut)
@@ -49,7 +52,12 @@ outcomeFields outcome = case outcome of
       <> "stdout" .= resultStdout r
       <> "stderr" .= resultStderr r
       <> "truncated" .= resultTruncated r
+      <> "artefacts" .= map artefactObject (resultArtefacts r)
+      <> "start" .= resultStart r
+      <> "queue_us" .= resultQueueUs r
       <> "wall_us" .= resultWallUs r
+      <> "cpu_us" .= resultCpuUs r
+      <> "max_rss_kib" .= resultMaxRssKib r
       <> "isolation" .= fmap protoToJSON (resultIsolation r)
   Refused e -> "outcome" .= ("refused" :: Text) <> "error" .= errorObject (codeName (errorCode e)) (errorMessage e) ""
   OutcomeUnknown why -> "outcome" .= ("unknown" :: Text) <> "error" .= errorObject "outcome_unknown" why ""
@@ -57,6 +65,15 @@ outcomeFields outcome = case outcome of
     ranError r = case resultError r of
       Just e -> errorObject (toolErrorType e) (toolErrorMessage e) (toolErrorTraceback e)
       Nothing -> errorObject (resultOutcome r) (outcomeContent outcome) ""
+
+artefactObject :: Artefact -> Aeson.Value
+artefactObject a =
+  Aeson.object
+    [ "name" Aeson..= artefactName a,
+      "media_type" Aeson..= artefactMediaType a,
+      "bytes" Aeson..= artefactBytes a,
+      "data" Aeson..= artefactData a
+    ]
 
 errorObject :: Text -> Text -> Text -> Aeson.Value
 errorObject kind message traceback = Aeson.object ["type" Aeson..= kind, "message" Aeson..= message, "traceback" Aeson..= traceback]

@@ -27,6 +27,9 @@ renderPerson style = \case
   Question text _ -> [labelled cyan "sentence" (manyLines gap text)]
   Progress (StepCall _ call) -> [labelled yellow "call" (oneLine (callName call) <> " " <> shorten limit (oneLine (callArguments call)))]
   Progress (StepResult _ outcome) -> result outcome
+  Progressed _ far -> [labelled dim "progress" (shorten limit (oneLine (progressed far)))]
+  Logged _ entry ->
+    [labelled dim "log" (shorten limit (oneLine (logLevel entry <> " " <> logLogger entry <> ": " <> logMessage entry)))]
   Progress (StepUnreadable why) -> talk yellow ("the model's call cannot be read, asking again: " <> oneLine why)
   Progress (StepWarning why) -> talk yellow (oneLine why)
   Ended (Answered text cut) ->
@@ -45,7 +48,8 @@ renderPerson style = \case
       labelled (if outcomeIsError outcome then red else yellow) "result" (told outcome <> paint dim (cost outcome)) : output outcome
     output = \case
       Ran r ->
-        [labelled dim stream (manyLines gap (shorten limit t)) | (stream, t) <- [("stdout", resultStdout r), ("stderr", resultStderr r)], not (Text.null t)]
+        map (labelled yellow "artefact" . artefact) (resultArtefacts r)
+          <> [labelled dim stream (manyLines gap (shorten limit t)) | (stream, t) <- [("stdout", resultStdout r), ("stderr", resultStderr r)], not (Text.null t)]
           <> [labelled dim "traceback" (manyLines gap (toolErrorTraceback e)) | Just e <- [resultError r], not (Text.null (toolErrorTraceback e))]
       _ -> []
     paint colour text = case style of
@@ -53,6 +57,19 @@ renderPerson style = \case
       Coloured -> "\ESC[" <> colour <> "m" <> text <> "\ESC[0m"
     (cyan, yellow, green, red, dim) = ("36", "33", "1;32", "31", "2")
     gap = Text.replicate 10 " "
+
+-- | Of a file that a tool returned, all but its content.
+artefact :: Artefact -> Text
+artefact a = Text.intercalate "  " [oneLine (artefactName a), oneLine (artefactMediaType a), grouped (artefactBytes a) <> " bytes"]
+
+-- | A whole number with a comma before each three digits.
+grouped :: Int -> Text
+grouped = Text.intercalate "," . reverse . map Text.reverse . Text.chunksOf 3 . Text.reverse . Text.pack . show
+
+progressed :: ToolProgress -> Text
+progressed far = Text.unwords (maybe [] percent (progressFraction far) <> [progressMessage far | not (Text.null (progressMessage far))])
+  where
+    percent f = [Text.pack (printf "%.0f %%" (100 * f))]
 
 -- | The result as the model is told it, or the error in words.
 told :: CallOutcome -> Text

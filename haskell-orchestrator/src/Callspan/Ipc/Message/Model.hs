@@ -9,6 +9,8 @@ module Callspan.Ipc.Message.Model
     Tool (..),
     Delta (..),
     ToolCallDelta (..),
+    ToolProgress (..),
+    LogRecord (..),
     Done (..),
     TokenLogprob (..),
     TopLogprob (..),
@@ -182,7 +184,11 @@ data Delta = Delta
     deltaStdout :: Text,
     deltaStderr :: Text,
     -- | Fragments of calls, in order.
-    deltaCallDeltas :: [ToolCallDelta]
+    deltaCallDeltas :: [ToolCallDelta],
+    -- | How far a tool has come; the latest.
+    deltaProgress :: Maybe ToolProgress,
+    -- | What a tool logged, in order.
+    deltaLogs :: [LogRecord]
   }
   deriving stock (Show, Eq)
 
@@ -195,6 +201,40 @@ instance Proto Delta where
         <*> field text "stdout" deltaStdout
         <*> field text "stderr" deltaStderr
         <*> field (repeated message) "call_deltas" deltaCallDeltas
+        <*> field (optional message) "progress" deltaProgress
+        <*> field (repeated message) "logs" deltaLogs
+
+-- | How far a tool has come.
+data ToolProgress = ToolProgress
+  { -- | From 0 to 1; Nothing: not known.
+    progressFraction :: Maybe Double,
+    progressMessage :: Text
+  }
+  deriving stock (Show, Eq)
+
+instance Proto ToolProgress where
+  schema =
+    Schema "Progress" $
+      ToolProgress
+        <$> field (optional double) "fraction" progressFraction
+        <*> field text "message" progressMessage
+
+-- | What a tool logged.
+data LogRecord = LogRecord
+  { -- | DEBUG | INFO | WARNING | ERROR | CRITICAL
+    logLevel :: Text,
+    logLogger :: Text,
+    logMessage :: Text
+  }
+  deriving stock (Show, Eq)
+
+instance Proto LogRecord where
+  schema =
+    Schema "LogRecord" $
+      LogRecord
+        <$> field text "level" logLevel
+        <*> field text "logger" logLogger
+        <*> field text "message" logMessage
 
 -- | A fragment of a call: those with one index, put together, are the call.
 data ToolCallDelta = ToolCallDelta
