@@ -308,6 +308,85 @@ async fn health_is_a_table_for_people_and_json_for_scripts() {
     assert_eq!(report["pid"], std::process::id());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_a_tool_returns_are_in_the_json_or_in_a_directory() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().unwrap();
+    let saved = directory.path().join("plot.png");
+    let call = [
+        "call",
+        path(&server),
+        "call_tool",
+        "{\"name\":\"plot\",\"arguments\":{}}",
+    ];
+    let ran = ipc(&call);
+    assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
+    // A MiB in base64.
+    assert!(ran.stdout.len() > 4 << 18, "{}", ran.stdout.len());
+    let flags = ["--artefacts", directory.path().to_str().unwrap()];
+    let with = ipc(&[&call[..], &flags].concat());
+    assert_eq!(with.status, Some(0), "{}", with.stderr);
+    assert!(with.stdout.contains("plot.png") && with.stdout.len() < 500);
+    assert_eq!(
+        with.stderr,
+        format!("artefact {} (image/png, 1048576 bytes)\n", saved.display())
+    );
+    assert!(std::fs::read(&saved).unwrap() == vec![0xff; 1 << 20]);
+    // A second time it would be replaced: it is not, and nothing is lost.
+    let again = ipc(&[&call[..], &flags].concat());
+    assert_eq!(again.status, Some(1));
+    assert!(again.stderr.starts_with("error: cannot save "));
+    assert_eq!(again.stdout, ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_decided_as_was_said_and_told() {
+    let server = Server::start();
+    let verdicts = |flags: &[&str]| {
+        let snippet = "{\"code\":\"now ring now\",\"decides\":true}";
+        let ran = ipc(&[&["call", path(&server), "run_code", snippet], flags].concat());
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let result = answer["tool_result"]["result"].as_str().unwrap();
+        (
+            serde_json::from_str::<Vec<String>>(result).unwrap(),
+            ran.stderr,
+        )
+    };
+    let denied = |name: &str| {
+        format!("asked: call {name}({{\"x\":\"\\x1b\"}}): deny (--allow {name} allows it)\n")
+    };
+    let allowed = |name: &str| format!("asked: call {name}({{\"x\":\"\\x1b\"}}): allow\n");
+    assert_eq!(
+        verdicts(&[]),
+        (
+            vec!["deny".into(); 3],
+            denied("now") + &denied("ring") + &denied("now")
+        )
+    );
+    assert_eq!(
+        verdicts(&["--allow", "ring,other"]),
+        (
+            vec!["deny".into(), "allow".into(), "deny".into()],
+            denied("now") + &allowed("ring") + &denied("now")
+        )
+    );
+    for flags in [
+        &["--allow", "all"][..],
+        &["--allow", "now", "--allow", "ring"],
+    ] {
+        let (verdicts, told) = verdicts(flags);
+        assert_eq!(verdicts, ["allow"; 3]);
+        assert_eq!(told, allowed("now") + &allowed("ring") + &allowed("now"));
+    }
+    // The calls of this one would not be asked about.
+    let snippet = ["call", path(&server), "run_code", "{\"code\":\"now\"}"];
+    assert_eq!(ipc(&snippet).status, Some(0));
+    let said = misused(&[&snippet[..], &["--allow", "now"]].concat());
+    assert!(said.contains("\"decides\":true"), "{said}");
+    assert!(misused(&[&snippet[..], &["--allow", "now,"]].concat()).contains("empty name"));
+}
+
 #[test]
 fn alone_it_helps_and_help_is_data_when_asked_for() {
     let ran = ipc(&[]);

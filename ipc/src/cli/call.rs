@@ -1,5 +1,8 @@
 //! `ipc call`: one request by hand, each answer frame as a line of JSON.
-use std::io::{self, Read as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Read as _, Write as _},
+    path::PathBuf,
+};
 
 use clap::Args;
 use ipc::{
@@ -13,7 +16,7 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use super::{Fault, Server, request, text};
+use super::{Fault, Server, artefacts::Artefacts, decide::Allowed, request, text};
 
 /// How long a server may take to accept the connection.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
@@ -24,13 +27,16 @@ const INTERRUPTED: u8 = 130;
 
 const HELP: &str = "The JSON is the body of the request as in the protocol, without a frame around it; a field that the \
 protocol does not know is an error. Answers go to stdout, a line each; an error frame is told on stderr. Questions \
-that the server asks in turn (tool_request) are denied. Ctrl-C cancels the request.
+that the server asks in turn (tool_request) are denied but for the tools that --allow names, and told on stderr. Files \
+that a tool returns are base64 in the JSON; on a terminal they are left out. Ctrl-C cancels the request.
 
 Exit status: 0 answered, 1 an error frame, 2 wrong usage, 3 no server to talk to, 130 interrupted.
 
 Examples:
   ipc call /tmp/inf.sock ping '{\"payload\":\"hi\"}'
   ipc call /tmp/exec.sock list_tools
+  ipc call /tmp/exec.sock run_code '{\"code\":\"1+1\"}'
+  ipc call /tmp/exec.sock run_code '{\"code\":\"now()\",\"decides\":true}' --allow now
   echo '{\"prompt\":\"Hello\",\"max_tokens\":8}' | ipc call /tmp/inf.sock generate -";
 
 #[derive(Debug, Args)]
@@ -38,7 +44,7 @@ Examples:
 pub(super) struct CallArgs {
     #[command(flatten)]
     server: Server,
-    /// hello, generate, embed, score, `call_tool`, `list_tools`, health, metrics, describe or ping
+    /// hello, generate, embed, score, `call_tool`, `run_code`, `list_tools`, health, metrics, describe or ping
     method: String,
     /// The request's fields; - reads them from stdin
     #[arg(default_value = "{}", hide_default_value = true)]
@@ -52,6 +58,12 @@ pub(super) struct CallArgs {
     /// The W3C trace context that this belongs to
     #[arg(long, value_name = "T")]
     traceparent: Option<String>,
+    /// Tools that the server may call when it asks; all: every one
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// Write the files that a tool returns into this directory, and leave them out of the JSON
+    #[arg(long, value_name = "DIR")]
+    artefacts: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: CallArgs) -> Result<u8, Fault> {
@@ -62,6 +74,12 @@ pub(super) async fn run(args: CallArgs) -> Result<u8, Fault> {
         args.json
     };
     let body = request::body(&args.method, &fields)?;
+    let allowed = Allowed::new(args.allow, &body)?;
+    let artefacts = match args.artefacts {
+        Some(directory) => Artefacts::Saved(directory),
+        None if io::stdout().is_terminal() => Artefacts::LeftOut,
+        None => Artefacts::Kept,
+    };
     let mut interrupt = signal(SignalKind::interrupt())
         .map_err(|error| Fault::other(format!("cannot watch for Ctrl-C: {error}"), "try again"))?;
     let encoding = if args.binary {
@@ -73,15 +91,25 @@ pub(super) async fn run(args: CallArgs) -> Result<u8, Fault> {
     let client = Client::connect_with(&path, encoding, CONNECT)
         .await
         .map_err(|error| Fault::of_connect(&error, &path))?;
+    let mut asks = client.asks();
     let mut call = client
         .call(body, meta)
         .await
         .map_err(|error| Fault::of_connect(&error, &path))?;
-    tokio::select! {
-        done = print(&mut call) => return done,
-        _ = interrupt.recv() => {}
+    {
+        let printing = print(&mut call, &artefacts);
+        tokio::pin!(printing);
+        loop {
+            tokio::select! {
+                done = &mut printing => return done,
+                Some(ask) = asks.recv() => allowed.decide(ask),
+                _ = interrupt.recv() => break,
+            }
+        }
     }
-    stop(&mut call, &mut interrupt).await;
+    // What is asked from now on is denied.
+    drop(asks);
+    stop(&mut call, &artefacts, &mut interrupt).await;
     Ok(INTERRUPTED)
 }
 
@@ -97,15 +125,23 @@ fn stdin() -> Result<String, Fault> {
 }
 
 /// Prints what is answered, to the end.
-async fn print(call: &mut Call) -> Result<u8, Fault> {
+async fn print(call: &mut Call, artefacts: &Artefacts) -> Result<u8, Fault> {
     while let Some(answer) = call.next().await {
-        let body = answer.map_err(|status| Fault::of_status(&status))?;
+        let mut body = answer.map_err(|status| Fault::of_status(&status))?;
+        let (told, fault) = artefacts.take(&mut body);
         match show(call.id(), body) {
             // Whoever reads has seen enough (`| head -1`); the call is dropped, which cancels it.
             Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
             Ok(Err(error)) => return Err(Fault::of_stdout(&error)),
             Ok(Ok(())) => {}
             Err(status) => return Err(Fault::of_status(&status)),
+        }
+        for line in told {
+            // Talk: the answer itself is written.
+            let _ = writeln!(io::stderr(), "{line}");
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
         }
     }
     Ok(0)
@@ -118,10 +154,10 @@ fn show(id: u32, body: Body) -> Result<io::Result<()>, Status> {
 }
 
 /// Cancels, and shows what still comes; a second Ctrl-C does not wait for it.
-async fn stop(call: &mut Call, interrupt: &mut Signal) {
+async fn stop(call: &mut Call, artefacts: &Artefacts, interrupt: &mut Signal) {
     call.stop();
     tokio::select! {
-        ended = timeout(STOPPING, print(call)) => match ended {
+        ended = timeout(STOPPING, print(call, artefacts)) => match ended {
             Ok(Err(fault)) => fault.report(),
             Ok(Ok(_)) => {}
             Err(_) => Fault::other("the server did not end the cancelled request", "look at its log").report(),

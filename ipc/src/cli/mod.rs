@@ -5,7 +5,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::tap;
 
+mod artefacts;
 mod call;
+mod decide;
 mod fault;
 mod health;
 mod request;
