@@ -379,6 +379,13 @@ async fn questions_are_decided_as_was_said_and_told() {
         assert_eq!(verdicts, ["allow"; 3]);
         assert_eq!(told, allowed("now") + &allowed("ring") + &allowed("now"));
     }
+    let nameless = ["call", path(&server), "generate", "{\"prompt\":\"ask\"}"];
+    let ran = ipc(&nameless);
+    assert_eq!(
+        ran.stderr,
+        "asked: approval (): deny (--allow all allows it)\n"
+    );
+    assert!(ran.stdout.contains("deny: ipc call was not told"));
     // The calls of this one would not be asked about.
     let snippet = ["call", path(&server), "run_code", "{\"code\":\"now\"}"];
     assert_eq!(ipc(&snippet).status, Some(0));

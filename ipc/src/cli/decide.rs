@@ -49,7 +49,11 @@ impl Allowed {
             (
                 "deny",
                 "ipc call was not told to allow it",
-                format!(" (--allow {} allows it)", text::escape(name)),
+                // A question that names no tool is allowed with all others only.
+                match name {
+                    "" => format!(" (--allow {ALL} allows it)"),
+                    name => format!(" (--allow {} allows it)", text::escape(name)),
+                },
             )
         };
         let asked = format!(
