@@ -16,14 +16,14 @@ use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver, time};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    policy::Policy,
     protocol::{CallTask, Outcome, Task},
     sandbox::{Confinement, Isolation, Limits},
     supervisor::{Ended, Supervisor},
 };
 
-/// Bytes of a result, and of each output stream, that are taken.
+/// Bytes of a result that are taken.
 pub(crate) const MAX_RESULT: usize = 1 << 20;
-const MAX_OUTPUT: usize = 1 << 20;
 /// Bytes of each part of an error that are taken.
 const MAX_ERROR: usize = 64 << 10;
 /// What JSON may add to a result by escaping it once more, and the seal.
@@ -35,7 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Executor {
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) isolation: Isolation,
-    pub(crate) limits: Limits,
     pub(crate) readable: Vec<PathBuf>,
     /// Where each call gets a directory of its own to write to. If this process is killed, the zygote removes it.
     pub(crate) scratch: tempfile::TempDir,
@@ -78,6 +77,7 @@ impl Executor {
         &self,
         file: PathBuf,
         call: Option<CallTask>,
+        policy: &Policy,
         wall: Duration,
         cancelled: &CancellationToken,
         output: impl Fn(Stream, &str),
@@ -87,11 +87,11 @@ impl Executor {
         let task = Task {
             confinement: Confinement {
                 isolation: self.isolation,
-                readable: self.readable.clone(),
+                readable: [self.readable.as_slice(), &policy.read].concat(),
                 scratch: scratch.path().to_owned(),
                 limits: Limits {
                     wall,
-                    ..self.limits
+                    ..Limits::of(policy)
                 },
             },
             file,
@@ -108,10 +108,11 @@ impl Executor {
         let mut running = tokio::task::spawn_blocking(move || supervisor.run(&fds))
             .await?
             .map_err(|error| io::Error::other(error.what))?;
+        let most = (policy.output_kib << 10) as usize;
         let reading = async {
             tokio::join!(
-                read_output(stdout, |text| output(Stream::Out, text)),
-                read_output(stderr, |text| output(Stream::Err, text)),
+                read_output(stdout, most, |text| output(Stream::Out, text)),
+                read_output(stderr, most, |text| output(Stream::Err, text)),
                 read_frame(result),
             )
         };
@@ -239,14 +240,14 @@ fn pipe() -> io::Result<(Receiver, OwnedFd)> {
     Ok((Receiver::from_owned_fd(read)?, write))
 }
 
-/// Reads to the end; keeps and passes on the first `MAX_OUTPUT` bytes. Tells whether there were more.
-async fn read_output(mut pipe: Receiver, output: impl Fn(&str)) -> (String, bool) {
+/// Reads to the end; keeps and passes on the first `most` bytes. Tells whether there were more.
+async fn read_output(mut pipe: Receiver, most: usize, output: impl Fn(&str)) -> (String, bool) {
     let mut buffer = vec![0; 16 << 10];
     let mut held: Vec<u8> = Vec::new();
     let (mut text, mut taken, mut truncated) = (String::new(), 0, false);
     // An error of a pipe is its end.
     while let Ok(n @ 1..) = pipe.read(&mut buffer).await {
-        let n_kept = n.min(MAX_OUTPUT - taken);
+        let n_kept = n.min(most - taken);
         truncated |= n_kept < n;
         taken += n_kept;
         held.extend_from_slice(buffer.get(..n_kept).unwrap_or_default());

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     call::{End, Executor, Finished},
     outcome,
+    policy::{Declared, Deployment, Policy, Shortfall, effective, lines_for},
     protocol::Outcome,
+    sandbox::Limits,
 };
 
 /// Loading a file may take longer than a call: it may import much.
@@ -31,6 +33,8 @@ const MAX_WORDS: usize = 2000;
 pub(crate) struct Entry {
     pub(crate) tool: Tool,
     pub(crate) file: PathBuf,
+    /// What its calls run under.
+    pub(crate) policy: Policy,
     validator: Validator,
 }
 
@@ -39,6 +43,9 @@ pub(crate) struct Entry {
 pub(crate) struct Catalogue {
     entries: Vec<Entry>,
     pub(crate) problems: Vec<ToolProblem>,
+    /// What the one who deploys should know of policies.
+    pub(crate) notes: Vec<String>,
+    deployment: Deployment,
 }
 
 #[derive(Deserialize)]
@@ -47,11 +54,18 @@ struct Described {
     #[serde(default)]
     description: String,
     parameters: Value,
+    /// What it declares of its own policy.
+    #[serde(default)]
+    policy: Value,
 }
 
 impl Catalogue {
     /// Reads the `*.py` files of a directory (not those whose name begins with `_`).
-    pub(crate) async fn load(executor: &Executor, dir: &Path) -> io::Result<Self> {
+    pub(crate) async fn load(
+        executor: &Executor,
+        deployment: Deployment,
+        dir: &Path,
+    ) -> io::Result<Self> {
         let mut files: Vec<PathBuf> = fs::read_dir(dir)?
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<io::Result<_>>()?;
@@ -63,17 +77,30 @@ impl Catalogue {
             path.extension().is_some_and(|extension| extension == "py") && !name.starts_with('_')
         });
         files.sort();
-        let mut catalogue = Self::default();
+        // Reading a file's tools is nobody's call: it runs under what holds for all of them.
+        let (policy, _) = effective(&deployment, Some(""), &Declared::default());
+        let mut catalogue = Self {
+            deployment,
+            ..Self::default()
+        };
         for file in files {
             let name = file
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
-            match describe(executor, &file).await {
+            match describe(executor, &file, &policy).await {
                 Ok(tools) => catalogue.add(&name, &file, tools),
                 Err(message) => catalogue.problem(&name, message),
             }
         }
+        let unknown = catalogue
+            .deployment
+            .named()
+            .filter(|name| catalogue.find(name).is_none());
+        let notes: Vec<String> = unknown
+            .map(|name| format!("the policy file speaks of {name}, which is no tool here"))
+            .collect();
+        catalogue.notes.extend(notes);
         Ok(catalogue)
     }
 
@@ -98,19 +125,35 @@ impl Catalogue {
                 self.problem(file_name, why);
                 continue;
             }
+            let declared = match tool.policy {
+                Value::Null => Ok(Declared::default()),
+                ref policy => Declared::from_json(policy),
+            };
+            let declared = match declared {
+                Ok(declared) => declared,
+                Err(why) => {
+                    self.problem(file_name, format!("the policy of {}: {why}", tool.name));
+                    continue;
+                }
+            };
+            let (policy, short) = effective(&self.deployment, Some(&tool.name), &declared);
             match jsonschema::options()
                 .with_draft(jsonschema::Draft::Draft202012)
                 .build(&tool.parameters)
             {
-                Ok(validator) => self.entries.push(Entry {
-                    tool: Tool {
-                        name: tool.name,
-                        description: tool.description,
-                        parameters: tool.parameters.to_string(),
-                    },
-                    file: file.to_owned(),
-                    validator,
-                }),
+                Ok(validator) => {
+                    self.notes.extend(told(&tool.name, &short));
+                    self.entries.push(Entry {
+                        tool: Tool {
+                            name: tool.name,
+                            description: tool.description,
+                            parameters: tool.parameters.to_string(),
+                        },
+                        file: file.to_owned(),
+                        policy,
+                        validator,
+                    });
+                }
                 Err(error) => {
                     self.problem(
                         file_name,
@@ -181,10 +224,37 @@ fn sound(tool: &Described) -> Result<(), String> {
     Ok(())
 }
 
-async fn describe(executor: &Executor, file: &Path) -> Result<Vec<Described>, String> {
+/// What a tool asked for and does not get, and what would give it.
+fn told(tool: &str, short: &[Shortfall]) -> Option<String> {
+    if short.is_empty() {
+        return None;
+    }
+    let parts: Vec<String> = short
+        .iter()
+        .map(|short| format!("{} {}, has {}", short.key, short.asked, short.has))
+        .collect();
+    let lines = lines_for(Some(tool), short).replace('\n', "\n    ");
+    Some(format!(
+        "{tool} asks for more than its policy allows: {}; to allow it, the policy file says:\n    {lines}",
+        parts.join("; ")
+    ))
+}
+
+async fn describe(
+    executor: &Executor,
+    file: &Path,
+    policy: &Policy,
+) -> Result<Vec<Described>, String> {
     let never = CancellationToken::new();
     let finished = executor
-        .run(file.to_owned(), None, DESCRIBE_WALL, &never, |_, _| {})
+        .run(
+            file.to_owned(),
+            None,
+            policy,
+            DESCRIBE_WALL,
+            &never,
+            |_, _| {},
+        )
         .await;
     match finished {
         Ok(Finished {
@@ -204,7 +274,7 @@ async fn describe(executor: &Executor, file: &Path) -> Result<Vec<Described>, St
             end: End::TimedOut, ..
         }) => Err(format!("loading took longer than {DESCRIBE_WALL:?}")),
         Ok(finished) => {
-            let (outcome, _, error) = outcome::words(&finished, &executor.limits);
+            let (outcome, _, error) = outcome::words(&finished, &Limits::of(policy));
             Err(error.map_or(outcome.to_owned(), |error| error.message))
         }
         Err(error) => Err(error.to_string()),

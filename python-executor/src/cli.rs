@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -43,12 +43,19 @@ pub(crate) struct Serve {
     /// Calls that may wait; more are refused
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) queue: u16,
-    /// Longest time of one call
-    #[arg(long, value_name = "MS", default_value = "5000", env = "CALLSPAN_WALL_MS", value_parser = milliseconds)]
-    pub(crate) wall_ms: Duration,
-    /// Most processor time of one call, in whole seconds
-    #[arg(long, value_name = "S", default_value_t = 10, env = "CALLSPAN_CPU_S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) cpu_s: u64,
+    /// Longest time of one call, which no policy can raise [default: what the policy file says, or 5000]
+    #[arg(long, value_name = "MS", env = "CALLSPAN_WALL_MS", value_parser = milliseconds)]
+    pub(crate) wall_ms: Option<u64>,
+    /// Most processor time of one call, in whole seconds, which no policy can raise [default: what the policy file says,
+    /// or 10]
+    #[arg(long, value_name = "S", env = "CALLSPAN_CPU_S", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) cpu_s: Option<u64>,
+    /// What tools may use and reach: a TOML file
+    #[arg(long, value_name = "FILE", env = "CALLSPAN_POLICY")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Give tools the files, addresses and variables that they declare, where the policy file says nothing of them
+    #[arg(long)]
+    pub(crate) grant_declared: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,9 +69,9 @@ pub(crate) enum Command {
     },
 }
 
-fn milliseconds(text: &str) -> Result<Duration, String> {
+fn milliseconds(text: &str) -> Result<u64, String> {
     match text.parse() {
-        Ok(ms @ 1..=86_400_000) => Ok(Duration::from_millis(ms)),
+        Ok(ms @ 1..=86_400_000) => Ok(ms),
         _ => Err("give a whole number of milliseconds from 1 to 86400000".to_owned()),
     }
 }

@@ -9,6 +9,7 @@ mod interpreter;
 mod outcome;
 mod paths;
 mod places;
+mod policy;
 mod protocol;
 mod sandbox;
 mod service;
@@ -23,12 +24,8 @@ use ipc::{
 };
 
 use crate::{
-    call::Executor,
-    catalogue::Catalogue,
-    places::Places,
-    sandbox::{Isolation, Limits},
-    service::Tooling,
-    supervisor::Supervisor,
+    call::Executor, catalogue::Catalogue, places::Places, policy::Deployment, sandbox::Isolation,
+    service::Tooling, supervisor::Supervisor,
 };
 
 fn main() -> ExitCode {
@@ -61,6 +58,7 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
             "use a kernel that has it, or, if you trust every tool, say --isolation none",
         ));
     }
+    let deployment = deployment(&args)?;
     let socket = match args.socket {
         Some(path) => path,
         None => default_socket("executor")
@@ -107,11 +105,6 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
                 "set TMPDIR to a directory that can be written to",
             )
         })?;
-    let limits = Limits {
-        wall: args.wall_ms,
-        cpu: std::time::Duration::from_secs(args.cpu_s),
-        ..Limits::default()
-    };
     let executor = Executor {
         readable: paths::readable(&venv, &package, &tools),
         supervisor: Arc::new(
@@ -119,7 +112,6 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
                 .map_err(|no| Failure::usage(no.what, no.fix))?,
         ),
         isolation: args.isolation,
-        limits,
         scratch,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -133,7 +125,7 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         })?;
         let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
         let loaded = tokio::select! {
-            loaded = Catalogue::load(&executor, &tools) => loaded,
+            loaded = Catalogue::load(&executor, deployment, &tools) => loaded,
             () = shutdown.cancelled() => return Ok(()),
         };
         let catalogue = loaded.map_err(|error| {
@@ -147,6 +139,9 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
                 "python-executor: {} is not used: {}",
                 problem.file, problem.message
             );
+        }
+        for note in &catalogue.notes {
+            eprintln!("python-executor: {note}");
         }
         eprintln!(
             "python-executor: {} tools of {} on {}, isolation {}",
@@ -164,4 +159,17 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
             .await
             .map_err(|error| Failure::new(error, ""))
     })
+}
+
+/// What is allowed here: by the policy file, and by flags.
+fn deployment(args: &cli::Serve) -> Result<Deployment, Failure> {
+    let mut deployment = match &args.policy {
+        Some(path) => Deployment::load(path)
+            .map_err(|error| Failure::usage(error, "correct the policy file"))?,
+        None => Deployment::default(),
+    };
+    deployment.grant_declared |= args.grant_declared;
+    deployment.wall_ms = args.wall_ms;
+    deployment.cpu_s = args.cpu_s;
+    Ok(deployment)
 }

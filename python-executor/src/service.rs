@@ -15,7 +15,7 @@ use crate::{
     outcome,
     places::Places,
     protocol::CallTask,
-    sandbox,
+    sandbox::{self, Limits},
 };
 
 /// The bodies that this service answers.
@@ -91,7 +91,7 @@ impl Tooling {
         if matches!(finished.end, End::Cancelled) {
             return Err(request.stop_status());
         }
-        Ok(self.conclude(call, finished))
+        Ok(self.conclude(entry, call, finished))
     }
 
     async fn run(
@@ -109,7 +109,7 @@ impl Tooling {
         let left = request.deadline.map_or(Duration::MAX, |at| {
             at.saturating_duration_since(Instant::now())
         });
-        let wall = self.executor.limits.wall.min(left);
+        let wall = Duration::from_millis(entry.policy.wall_ms).min(left);
         let output = |stream, text: &str| {
             let text = text.to_owned();
             answer.delta(match stream {
@@ -127,6 +127,7 @@ impl Tooling {
             .run(
                 entry.file.clone(),
                 Some(task),
+                &entry.policy,
                 wall,
                 &request.cancelled,
                 output,
@@ -134,9 +135,9 @@ impl Tooling {
             .await
     }
 
-    fn conclude(&self, call: &CallTool, finished: Finished) -> ToolResult {
+    fn conclude(&self, entry: &Entry, call: &CallTool, finished: Finished) -> ToolResult {
         let micros = |us: u64| u32::try_from(us).unwrap_or(u32::MAX);
-        let (outcome, result, error) = outcome::words(&finished, &self.executor.limits);
+        let (outcome, result, error) = outcome::words(&finished, &Limits::of(&entry.policy));
         ToolResult {
             result,
             error,
@@ -202,10 +203,6 @@ impl Service for Tooling {
             ("isolation", isolation.level),
             ("isolation_active", isolation.active.join(", ")),
             ("isolation_missing", isolation.missing.join(", ")),
-            (
-                "wall_limit_ms",
-                self.executor.limits.wall.as_millis().to_string(),
-            ),
         ];
         HealthReport {
             status: "SERVING".to_owned(),

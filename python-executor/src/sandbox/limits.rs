@@ -2,6 +2,8 @@
 
 use std::{io, time::Duration};
 
+use crate::policy::Policy;
+
 /// What one call may use.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Limits {
@@ -14,19 +16,17 @@ pub(crate) struct Limits {
     pub(crate) open_files: u64,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    pub(crate) fn of(policy: &Policy) -> Self {
         Self {
-            wall: Duration::from_secs(5),
-            cpu: Duration::from_secs(10),
-            memory: 512 << 20,
-            file: 64 << 20,
+            wall: Duration::from_millis(policy.wall_ms),
+            cpu: Duration::from_secs(policy.cpu_s),
+            memory: policy.memory_mib << 20,
+            file: policy.scratch_mib << 20,
             open_files: 64,
         }
     }
-}
 
-impl Limits {
     pub(super) fn apply(&self) -> io::Result<()> {
         let cpu = self.cpu.as_secs().max(1);
         set(libc::RLIMIT_CORE, 0, 0)?;

@@ -1,0 +1,113 @@
+//! What a deployment's policy file and flags do to calls.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests, outside of the tests' own functions"
+)]
+
+mod common;
+
+use std::{path::PathBuf, process::Stdio};
+
+use common::{Executor, error_of};
+
+const TOOLS: &str = r#"import time
+
+@tool
+def read_text(path: str) -> str:
+    "Reads a file."
+    return open(path).read()
+
+@tool
+def wait_for(seconds: float) -> float:
+    "Waits."
+    time.sleep(seconds)
+    return seconds
+
+@tool
+def print_letters(count: int) -> int:
+    "Prints."
+    print("x" * count)
+    return count
+
+@tool
+def take_mib(count: int) -> int:
+    "Takes memory."
+    return len(bytearray(count << 20)) >> 20
+"#;
+
+/// A policy file, and the room it lies in.
+fn policy(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let room = tempfile::tempdir().unwrap();
+    let path = room.path().join("policy.toml");
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(room.path().join("a.txt"), "canary a").unwrap();
+    std::fs::write(room.path().join("b.txt"), "canary b").unwrap();
+    (room, path)
+}
+
+#[tokio::test]
+async fn a_file_that_the_policy_names_can_be_read_and_no_other() {
+    let (room, path) = policy("[tools.read_text]\nread = [\"a.txt\"]");
+    let executor = Executor::start_with(
+        &[("tools.py", TOOLS)],
+        &["--policy", path.to_str().unwrap()],
+    )
+    .await;
+    let file = |name: &str| format!(r#"{{"path":"{}"}}"#, room.path().join(name).display());
+    let read = executor.call("read_text", &file("a.txt")).await;
+    assert_eq!(
+        (read.outcome.as_str(), read.result.as_str()),
+        ("ok", "\"canary a\"")
+    );
+    let refused = error_of(&executor.call("read_text", &file("b.txt")).await);
+    assert!(
+        refused.contains("PermissionError") || refused.contains("FileNotFoundError"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn each_tool_has_its_own_limits() {
+    let (_room, path) = policy(
+        "[default]\nwall_ms = 20000\n[tools.wait_for]\nwall_ms = 300\n[tools.print_letters]\noutput_kib = 2\n\
+         [tools.take_mib]\nmemory_mib = 100",
+    );
+    let executor = Executor::start_with(
+        &[("tools.py", TOOLS)],
+        &["--policy", path.to_str().unwrap()],
+    )
+    .await;
+    let waited = executor.call("wait_for", r#"{"seconds":10}"#).await;
+    assert_eq!(waited.outcome, "timeout");
+    assert!(waited.wall_us < 5_000_000, "{waited:?}");
+    let printed = executor.call("print_letters", r#"{"count":5000}"#).await;
+    assert_eq!((printed.stdout.len(), printed.truncated), (2048, true));
+    let little = executor.call("take_mib", r#"{"count":50}"#).await;
+    assert_eq!(little.outcome, "ok", "{little:?}");
+    let much = executor.call("take_mib", r#"{"count":150}"#).await;
+    assert_eq!(much.outcome, "memory", "{much:?}");
+}
+
+#[tokio::test]
+async fn a_flag_bounds_what_the_file_allows() {
+    let (_room, path) = policy("[tools.wait_for]\nwall_ms = 60000");
+    let flags = ["--policy", path.to_str().unwrap(), "--wall-ms", "300"];
+    let executor = Executor::start_with(&[("tools.py", TOOLS)], &flags).await;
+    let waited = executor.call("wait_for", r#"{"seconds":3}"#).await;
+    assert_eq!(waited.outcome, "timeout", "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_policy_file_is_told_with_its_line_and_nothing_serves() {
+    let (_room, path) = policy("[tools.read_text]\nreed = [\"/tmp\"]");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_python-executor"))
+        .arg("--policy")
+        .arg(&path)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    let words = "policy.toml:2: there is no key \"reed\"; did you mean read?\nfix: ";
+    assert!(told.contains(words), "{told}");
+}
