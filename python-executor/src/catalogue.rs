@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ipc::proto::{Tool, ToolProblem};
+use ipc::proto::{Tool, ToolInfo, ToolProblem};
 use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::Value;
@@ -173,6 +173,21 @@ impl Catalogue {
             .iter()
             .map(|entry| entry.tool.clone())
             .collect()
+    }
+
+    /// Of each tool, where it stands and what its calls run under.
+    pub(crate) fn details(&self) -> Vec<ToolInfo> {
+        let info = |entry: &Entry| ToolInfo {
+            name: entry.tool.name.clone(),
+            file: entry
+                .file
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            // Every path is written as text; one that is none leaves the field empty.
+            policy: serde_json::to_string(&entry.policy).unwrap_or_default(),
+        };
+        self.entries.iter().map(info).collect()
     }
 }
 

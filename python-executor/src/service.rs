@@ -180,7 +180,7 @@ impl Service for Tooling {
             Body::ListTools(_) => answer.finish(Body::Tools(Tools {
                 tools: self.catalogue.tools(),
                 problems: self.catalogue.problems.clone(),
-                ..Tools::default()
+                details: self.catalogue.details(),
             })),
             Body::CallTool(call) => match self.call(call, &request, &answer).await {
                 Ok(result) => answer.finish(Body::ToolResult(result)),

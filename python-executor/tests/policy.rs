@@ -89,6 +89,37 @@ async fn each_tool_has_its_own_limits() {
 }
 
 #[tokio::test]
+async fn the_list_of_tools_says_what_each_runs_under() {
+    let (_room, path) = policy("[tools.wait_for]\nwall_ms = 300\nnetwork = [\"a.b:1\"]");
+    let flags = ["--policy", path.to_str().unwrap(), "--cpu-s", "3"];
+    let executor = Executor::start_with(&[("tools.py", TOOLS)], &flags).await;
+    let tools = executor.list().await;
+    let names: Vec<&str> = tools
+        .details
+        .iter()
+        .map(|info| info.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        tools
+            .tools
+            .iter()
+            .map(|tool| tool.name.as_str())
+            .collect::<Vec<_>>()
+    );
+    let waits = tools
+        .details
+        .iter()
+        .find(|info| info.name == "wait_for")
+        .unwrap();
+    assert_eq!(waits.file, "tools.py");
+    assert_eq!(
+        waits.policy,
+        r#"{"wall_ms":300,"cpu_s":3,"memory_mib":512,"scratch_mib":64,"output_kib":1024,"read":[],"write":[],"network":["a.b:1"],"environment":[],"approval":"ask"}"#
+    );
+}
+
+#[tokio::test]
 async fn a_flag_bounds_what_the_file_allows() {
     let (_room, path) = policy("[tools.wait_for]\nwall_ms = 60000");
     let flags = ["--policy", path.to_str().unwrap(), "--wall-ms", "300"];
