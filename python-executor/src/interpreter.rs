@@ -137,7 +137,7 @@ fn initialize(python: &Path) -> Result<(), NoInterpreter> {
 fn prepare(py: Python<'_>, package: &Path) -> PyResult<()> {
     let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
     path.insert(0, package.as_os_str())?;
-    py.import("callspan.runtime")?;
+    py.import("callspan.prime")?.call_method0("prime")?;
     // What is here now is shared by all children: their collector need not touch it.
     let gc = py.import("gc")?;
     gc.call_method0("collect")?;

@@ -16,29 +16,27 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from callspan.artefact import Artefact, Outbox
+from callspan.errors import BadResult, safe_name
+
 MAX_DEPTH = 64
 MAX_BYTES = 1 << 20
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _mro = type.__dict__["__mro__"].__get__
 _namespace = type.__dict__["__dict__"].__get__
-_type_name = type.__dict__["__name__"].__get__
 
 
-class BadResult(ValueError):  # noqa: N818  (a name of the contract with the executor)
-    """A result that cannot be told to the model as JSON."""
-
-
-def encode(value: Any) -> str:
-    """The JSON text of a result, at most 1 MiB, or BadResult."""
+def encode(value: Any, outbox: Outbox | None = None, what: str = "result") -> str:
+    """The JSON text of a result, at most 1 MiB, or BadResult; the artefacts in it wait in the outbox to be sent."""
     try:
-        text = _ENCODER.encode(_Copy().plain(value, "result"))
+        text = _ENCODER.encode(_Copy(outbox).plain(value, what))
     except ValueError as error:
         if isinstance(error, BadResult):
             raise
-        raise BadResult("the result holds an integer too long to be written") from None
+        raise BadResult(f"the {what} holds an integer too long to be written") from None
     except RuntimeError:
-        raise BadResult("the result changed while it was read") from None
+        raise BadResult(f"the {what} changed while it was read") from None
     if len(text.encode()) > MAX_BYTES:
         raise _too_large()
     return text
@@ -48,20 +46,11 @@ def _too_large() -> BadResult:
     return BadResult(f"the result is larger than {MAX_BYTES} bytes: return less, for example a summary")
 
 
-def safe_name(kind: type) -> str:
-    """The name of a class, whatever its metaclass says; always an exact and short str."""
-    return text_of(_type_name(kind), 100)
-
-
-def text_of(text: str, limit: int) -> str:
-    """An exact str without lone surrogates, at most `limit` characters, from a str or a subclass of it."""
-    return str.__getitem__(text, slice(None, limit)).encode("utf-8", "backslashreplace").decode()[:limit]
-
-
 class _Copy:
     """One walk over a result: a copy made of nothing but plain JSON types."""
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox | None) -> None:
+        self.outbox = outbox
         self.path: list[int] = []
         self.bytes = 0
 
@@ -78,6 +67,9 @@ class _Copy:
             return value
         if kind is str:
             return self._text(value, place)
+        if kind is Artefact and self.outbox is not None:
+            self._count(64)
+            return self.outbox.put(value)
         if (text := _time_text(value)) is not None:
             return self._text(text, place)
         return self._container(value, kind, place)

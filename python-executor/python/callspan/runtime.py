@@ -1,72 +1,75 @@
-"""What the executor's embedded interpreter calls: load one tool file, call one tool.
+"""What the executor's embedded interpreter calls: load one tool file, call one tool, run a snippet, prepare a child.
 
-Both functions take and return JSON text, so that nothing but strings crosses between Rust and Python. Every failure is
-one of the exceptions defined here, with a message that is safe to show: the tool's own exceptions are read without
+What goes in and out is JSON text, so that nothing but strings crosses between Rust and Python. Every failure is one of
+the exceptions of `callspan.errors`, with a message that is safe to show: the tool's own exceptions are read without
 trusting their methods.
 """
 
 import asyncio
-import importlib.util
 import json
+import os
+import random
 import sys
 import types
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from callspan import decorator
-from callspan.decorator import Tool, ToolDefinitionError
-from callspan.encode import BadResult, encode, safe_name, text_of
+from callspan import decorator, logs
+from callspan.artefact import Outbox
+from callspan.context import Context
+from callspan.decorator import Tool
+from callspan.encode import encode
+from callspan.errors import (
+    MAX_MESSAGE,
+    BadResult,
+    ToolDefinitionError,
+    ToolFailure,
+    ToolFileError,
+    UnknownTool,
+    message_of,
+    safe_name,
+    text_of,
+)
 
-__all__ = ["BadResult", "ToolFailure", "ToolFileError", "UnknownTool", "call_tool", "load_tool_file"]
+__all__ = ["BadResult", "ToolFailure", "ToolFileError", "UnknownTool", "call_tool", "load_tool_file", "warm"]
 
-MAX_MESSAGE = 2000
 MAX_FRAMES = 20
-
-
-class ToolFileError(Exception):
-    """A tool file that cannot be used; the message begins with the file and the line."""
-
-
-class UnknownTool(LookupError):  # noqa: N818  (named like its siblings below)
-    """No loaded file defines a tool of this name."""
-
-
-class ToolFailure(Exception):  # noqa: N818  (a name of the contract with the executor)
-    """What a tool raised, as plain text."""
-
-    def __init__(self, type_name: str, message: str, traceback: str = "") -> None:
-        """Keep the parts as attributes: the executor reads them one by one."""
-        super().__init__(f"{type_name}: {message}")
-        self.type_name = type_name
-        self.message = message
-        self.traceback = traceback
-
 
 _tools: dict[str, tuple[Tool, str]] = {}
 _directories: set[str] = set()
 
 
-def load_tool_file(path: str) -> str:
-    """Import one tool file and return its declarations: `[{"name", "description", "parameters"}, …]`.
+def load_tool_file(path: str, describe: bool = True) -> str:
+    """Import one tool file and return its declarations: `[{"name", "description", "parameters", "policy"?}, …]`.
 
-    Loading a file again replaces its tools. Tools of a broken file are not kept.
+    Loading a file again replaces its tools. Tools of a broken file are not kept. A child that waits for a call needs
+    no declarations, which cost more than all the rest: without `describe` there are none.
     """
-    file = Path(path).resolve()
-    directory = str(file.parent)
+    file = os.path.realpath(path)
+    directory = os.path.dirname(file)  # noqa: PTH120  (a Path costs more than the rest of this function)
     _directories.add(directory)
     if directory not in sys.path:
         sys.path.append(directory)  # last: a tool named json.py must not hide the library
-    module_name = f"callspan_tool_{file.stem}"
+    module_name = f"callspan_tool_{Path(file).stem}"
     start = len(decorator.defined)
     try:
         _import(file, module_name)
         found = [tool for tool in decorator.defined[start:] if tool.function.__module__ == module_name]
     finally:
         del decorator.defined[start:]
-    _register(found, file)
-    return json.dumps([tool.declaration() for tool in found], ensure_ascii=False, allow_nan=False)
+    try:
+        declared = [tool.declaration() for tool in found] if describe else []
+    except BaseException as error:  # noqa: BLE001  (a type hint of the tool's may raise anything)
+        raise ToolFileError(_broken(Path(file), error)) from None
+    _register(found, Path(file))
+    return json.dumps(declared, ensure_ascii=False, allow_nan=False)
+
+
+def warm(name: str | None = None) -> None:
+    """Make what the first call would have to make: of one loaded tool, or of each."""
+    for tool, _ in [_tools[name]] if name else _tools.values():
+        _ = tool.validator
 
 
 def call_tool(name: str, arguments_json: str) -> str:
@@ -77,31 +80,55 @@ def call_tool(name: str, arguments_json: str) -> str:
     """
     if name not in _tools:
         raise UnknownTool(f"no tool is named `{text_of(name, 100)}`")
-    tool, _ = _tools[name]
+    return run(_tools[name][0], arguments_json)
+
+
+def run(tool: Tool, arguments_json: str) -> str:
+    """Call one tool; what it tells meanwhile goes to the channel, if there is one."""
     try:
-        arguments = tool.adapter.validate_json(arguments_json)
+        arguments = tool.validator.validate_json(arguments_json)
     except ValidationError as error:
         raise ToolFailure("InvalidArguments", _invalid(error)) from None
+    outbox = Outbox()
+    for parameter in tool.inputs.contexts:
+        arguments[parameter] = Context(outbox)
     try:
-        result = tool.function(**arguments)
-        if type(result) is types.CoroutineType:
-            result = asyncio.run(result)
+        with logs.taken():
+            result = tool.function(**arguments)
+            if type(result) is types.CoroutineType:
+                result = asyncio.run(result)
     except BaseException as error:  # noqa: BLE001  (SystemExit and KeyboardInterrupt are the tool's failures as well)
         raise _failure(error) from None
-    return encode(result)
+    text = encode(result, outbox)
+    outbox.send()
+    return text
 
 
-def _import(file: Path, module_name: str) -> None:
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    if spec is None or spec.loader is None:
-        raise ToolFileError(f"{file.name}:1: not a Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
+def reseed() -> None:
+    """New seeds for the generators that a forked child would share with its siblings."""
+    random.seed()
+    if generators := sys.modules.get("numpy.random"):
+        generators.seed()
+
+
+def set_environment(environment_json: str) -> None:
+    """Give the tool the variables that its policy grants: `{"NAME": "value", …}`."""
+    os.environ.update(json.loads(environment_json))
+
+
+def _import(file: str, module_name: str) -> None:
+    if not file.endswith(".py"):
+        raise ToolFileError(f"{Path(file).name}:1: not a Python file: its name must end in .py")
+    module = types.ModuleType(module_name)
+    module.__file__ = file
     sys.modules[module_name] = module  # dataclasses and type hints look their module up
     try:
-        spec.loader.exec_module(module)
+        with open(file, "rb") as source:  # noqa: PTH123  (as above)
+            code = compile(source.read(), file, "exec", dont_inherit=True)
+        exec(code, module.__dict__)  # noqa: S102  (this is what loading a tool file means)
     except BaseException as error:  # noqa: BLE001  (a file that calls sys.exit is broken, too)
         del sys.modules[module_name]
-        raise ToolFileError(_broken(file, error)) from None
+        raise ToolFileError(_broken(Path(file), error)) from None
 
 
 def _broken(file: Path, error: BaseException) -> str:
@@ -114,7 +141,7 @@ def _broken(file: Path, error: BaseException) -> str:
         return f"{Path(error.filename).name}:{error.lineno or 1}: {safe_name(kind)}: {error.msg}"
     frames = _frames(error)
     place = frames[-1].split(" in ")[0] if frames else f"{file.name}:1"
-    return f"{place}: {safe_name(kind)}: {_message(error)}"
+    return f"{place}: {safe_name(kind)}: {message_of(error)}"
 
 
 def _register(found: list[Tool], file: Path) -> None:
@@ -140,16 +167,7 @@ def _invalid(error: ValidationError) -> str:
 
 
 def _failure(error: BaseException) -> ToolFailure:
-    return ToolFailure(safe_name(type(error)), _message(error), "\n".join(_frames(error)))
-
-
-def _message(error: BaseException) -> str:
-    """An exception's text; its __str__ is the tool's code, so it may raise or return anything."""
-    try:
-        text: Any = str(error)
-    except BaseException:  # noqa: BLE001  (whatever it raises, the call is answered)
-        return "(its message could not be read)"
-    return text_of(text, MAX_MESSAGE)
+    return ToolFailure(safe_name(type(error)), message_of(error), "\n".join(_frames(error)))
 
 
 def _frames(error: BaseException) -> list[str]:

@@ -1,8 +1,13 @@
 """What the model is told: a table of hints and the schema that each becomes, and what is refused at load."""
 
-import pytest
+import json
 
-from callspan.runtime import ToolFileError
+import pytest
+from pydantic import ValidationError
+
+from callspan import inputs as inputs_module
+from callspan import runtime
+from callspan.runtime import ToolFailure, ToolFileError
 
 HEADER = """
 import dataclasses, datetime, enum
@@ -170,7 +175,7 @@ def test_the_decorated_function_stays_a_function(load, call):
         ("def f(*args: int): ...", "`*args: int` cannot be described to the model: name each parameter"),
         ("def f(**more: int): ...", "`**more: int` cannot be described"),
         ("def f(x: int, /): ...", "`x` is positional-only"),
-        ("def f(x: 'Missing'): ...", "a type hint uses 'Missing', which is not defined above the tool"),
+        ("def f(x: 'Missing'): ...", "a type hint uses 'Missing', which is not defined in its file"),
         ("def f(x: object()): ...", "a type hint has no JSON form"),
         (
             "def f(x: __import__('typing').Annotated[int, __import__('pydantic').Field(alias='y')]): ...",
@@ -209,3 +214,72 @@ def test_a_wrong_use_of_the_decorator_is_refused_at_load(load, source, why):
     with pytest.raises(ToolFileError, match=r"^sample\.py:\d+: ") as caught:
         load(source)
     assert why in str(caught.value)
+
+
+COMMON = [
+    ("int", ["1", "true", "1.0", "1.5", '"1"', '"x"', "null", "[]"]),
+    ("float", ["1", "1.5", '"1.5"', "NaN", "1e999", "null"]),
+    ("bool", ["true", "1", '"yes"', '"maybe"']),
+    ("str", ['"a"', "1", "null"]),
+    ("int | None", ["1", "null", '"x"']),
+    ("Optional[str] = None", ["null", '"x"', "1"]),
+    ("int | str", ["1", '"1"', '"x"', "1.5"]),
+    ("Literal['a', 1]", ['"a"', "1", "true", '"b"']),
+    ("list", ["[]", "{}"]),
+    ("list[float]", ["[1, 2.5]", '["x"]', "[NaN]", "1"]),
+    ("dict[str, int]", ['{"a": 1}', '{"a": "x"}', "[]"]),
+    ("datetime.date", ['"2024-02-29"', '"2024-02-30"', "1"]),
+    ("datetime.datetime", ['"2024-02-29T01:00:00Z"', '"x"']),
+    ("Annotated[int, Field(ge=0, le=9)]", ["0", "9", "10", "-1"]),
+    ("Annotated[str, Field(pattern='^a')]", ['"ab"', '"b"']),
+    ("Annotated[list[int], Field(max_length=1)]", ["[1]", "[1, 2]"]),
+]
+
+
+@pytest.mark.parametrize(("hint", "values"), COMMON)
+def test_the_quick_validator_judges_as_pydantics_own(load, hint, values):
+    load(HEADER + f"\n@tool\ndef f(x: {hint}): ...\n")
+    inputs = runtime._tools["f"][0].inputs
+    assert all(inputs_module._is_common(one) for one in inputs._hints.values())
+
+    def judged(validator, text):
+        try:
+            return repr(validator.validate_json(text))
+        except ValidationError as error:
+            return error.errors(include_url=False)
+
+    quick, whole = inputs.validator(), inputs._adapter(inputs._hints).validator
+    for text in ["{}", "[]", '{"x": 1, "y": 2}', "{", *(f'{{"x": {value}}}' for value in values)]:
+        assert repr(judged(quick, text)) == repr(judged(whole, text)), text
+
+
+@pytest.mark.parametrize(
+    ("hint", "given", "arrived"),
+    [
+        ("Colour", '"red"', "Colour.RED"),
+        ("Point", '{"x": 1}', "Point(x=1, label=None)"),
+        ("list[Point]", '[{"x": 1, "label": "a"}]', "[Point(x=1, label='a')]"),
+        ("Line", '{"title": "t", "ends": [{"x": 1}]}', "Line(title='t', ends=[Point(x=1, label=None)])"),
+        ("Node", '{"value": 1, "children": []}', "Node(value=1, children=[])"),
+        ("Optional[int]", "null", "None"),
+        ("Optional[int] = None", "null", "None"),
+        ("Literal['a']", '"a"', "'a'"),
+        ("Annotated[int, Field(ge=1)]", "1", "1"),
+        ("datetime.datetime", '"2024-01-01T00:00:00"', "datetime.datetime(2024, 1, 1, 0, 0)"),
+        ("tuple[int, str]", '[1, "a"]', "(1, 'a')"),
+        ("set[int]", "[1, 1]", "{1}"),
+        ("__import__('decimal').Decimal", '"1.10"', "Decimal('1.10')"),
+        ("__import__('uuid').UUID", f'"{"0" * 32}"', f"UUID('{'0' * 8}-0000-0000-0000-{'0' * 12}')"),
+        ("__import__('pathlib').Path", '"a/b"', "PosixPath('a/b')"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_arguments_arrive_as_the_types_of_their_hints(load, kind, hint, given, arrived):
+    load(HEADER + f"\n@tool\n{kind} f(x: {hint}): return repr(x) if not isinstance(x, Colour) else str(x)\n")
+    assert json.loads(runtime.call_tool("f", f'{{"x": {given}}}')) == arrived
+
+
+def test_null_is_refused_where_the_type_does_not_take_it(load):
+    load("@tool\ndef f(x: int = 1): ...\n")
+    with pytest.raises(ToolFailure, match="`x`: Input should be a valid integer"):
+        runtime.call_tool("f", '{"x": null}')
