@@ -31,13 +31,26 @@ from callspan.errors import (
     safe_name,
     text_of,
 )
+from callspan.snippet import Session
 
-__all__ = ["BadResult", "ToolFailure", "ToolFileError", "UnknownTool", "call_tool", "load_tool_file", "warm"]
+__all__ = [
+    "BadResult",
+    "ToolFailure",
+    "ToolFileError",
+    "UnknownTool",
+    "call_tool",
+    "load_tool_file",
+    "reseed",
+    "run_code",
+    "set_environment",
+    "warm",
+]
 
 MAX_FRAMES = 20
 
 _tools: dict[str, tuple[Tool, str]] = {}
 _directories: set[str] = set()
+_session: Session | None = None
 
 
 def load_tool_file(path: str, describe: bool = True) -> str:
@@ -102,6 +115,17 @@ def run(tool: Tool, arguments_json: str) -> str:
     text = encode(result, outbox)
     outbox.send()
     return text
+
+
+def run_code(code: str, tools_json: str) -> str:
+    """Run a snippet in this process's one session; `tools_json` is a list of declarations, which become functions.
+
+    Gives JSON text. Raises ToolFailure for what the snippet raises.
+    """
+    global _session
+    if _session is None:
+        _session = Session()
+    return _session.run(code, tools_json)
 
 
 def reseed() -> None:
