@@ -31,6 +31,7 @@ from callspan.errors import (
     safe_name,
     text_of,
 )
+from callspan.network import grant_network
 from callspan.snippet import Session
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "ToolFileError",
     "UnknownTool",
     "call_tool",
+    "grant_network",
     "load_tool_file",
     "reseed",
     "run_code",
