@@ -25,6 +25,7 @@ MAX_BYTES = 1 << 20
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _mro = type.__dict__["__mro__"].__get__
 _namespace = type.__dict__["__dict__"].__get__
+_module = type.__dict__["__module__"].__get__
 
 
 def encode(value: Any, outbox: Outbox | None = None, what: str = "result") -> str:
@@ -141,8 +142,16 @@ def _fields(kind: type, place: str) -> list[str]:
             kept = dataclasses._FIELD if wanted == "__dataclass_fields__" else None  # type: ignore[attr-defined]
             names = [name for name, field in fields.items() if kept is None or getattr(field, "_field_type", 0) is kept]
             return [name for name in names if type(name) is str]
-    hint = "; return a list" if kind is set or kind is frozenset else ""
-    raise BadResult(f"{place} is a {safe_name(kind)}, which has no JSON form{hint}")
+    raise BadResult(f"{place} is a {safe_name(kind)}, which has no JSON form{_hint(kind)}")
+
+
+def _hint(kind: type) -> str:
+    """What to return instead of a value of a class that people often return."""
+    module = _module(kind)
+    library = module.split(".")[0] if type(module) is str else ""
+    if kind is set or kind is frozenset:
+        return "; return a list"
+    return {"numpy": "; return .tolist() of it", "pandas": "; return .to_dict() of it"}.get(library, "")
 
 
 def _attribute(value: Any, name: str, place: str) -> Any:

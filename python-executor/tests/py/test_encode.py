@@ -7,6 +7,8 @@ import json
 import sys
 import zoneinfo
 
+import numpy
+import pandas
 import pytest
 from pydantic import BaseModel
 
@@ -112,6 +114,9 @@ def cycle():
         ("\ud800", "half of a surrogate pair"),
         (10**5000, "integer too long"),
         (datetime.timedelta(1), "is a timedelta"),
+        (numpy.float64(1), r"is a float64, which has no JSON form; return \.tolist\(\) of it"),
+        ([numpy.ones(2)], r"result\[0\] is a ndarray, .*; return \.tolist\(\)"),
+        (pandas.DataFrame(), r"is a DataFrame, .*; return \.to_dict\(\)"),
     ],
     ids=lambda value: type(value).__name__,
 )
