@@ -52,8 +52,8 @@ def fail(how: str) -> str:
     if how.startswith("patch "):
         from callspan import runtime
         runtime.encode = {
-            "patch text": lambda value: "no JSON",
-            "patch size": lambda value: '"' + "x" * (2 << 20) + '"',
+            "patch text": lambda *given: "no JSON",
+            "patch size": lambda *given: '"' + "x" * (2 << 20) + '"',
         }[how]
         return "honest"
     if how == "patch":
