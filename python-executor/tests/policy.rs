@@ -6,7 +6,7 @@
 
 mod common;
 
-use std::{path::PathBuf, process::Stdio};
+use std::{io::Read, path::PathBuf, process::Stdio};
 
 use common::{Executor, error_of};
 
@@ -126,6 +126,69 @@ async fn a_flag_bounds_what_the_file_allows() {
     let executor = Executor::start_with(&[("tools.py", TOOLS)], &flags).await;
     let waited = executor.call("wait_for", r#"{"seconds":3}"#).await;
     assert_eq!(waited.outcome, "timeout", "{waited:?}");
+}
+
+const ASKS: &str = r#"
+@tool(network=["api.example.com:443"], wall_ms=9000)
+def forecast(place: str) -> str:
+    "Looks out."
+    return place
+
+@tool(wall_ms=200)
+def hurry(place: str) -> str:
+    "Has little time."
+    import time
+    time.sleep(3)
+    return place
+"#;
+
+async fn policy_of(executor: &Executor, name: &str) -> serde_json::Value {
+    let tools = executor.list().await;
+    let info = tools.details.iter().find(|info| info.name == name).unwrap();
+    serde_json::from_str(&info.policy).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_tool_asks_for_in_vain_is_said_at_the_start_with_the_lines_that_grant_it() {
+    let (_room, path) = policy("[tools.forcast]\nwall_ms = 1");
+    let mut executor = Executor::start_by(ASKS, |command| {
+        command.arg("--policy").arg(&path).stderr(Stdio::piped());
+    })
+    .await;
+    assert_eq!(
+        policy_of(&executor, "forecast").await["network"],
+        serde_json::json!([])
+    );
+    executor.process.kill().unwrap();
+    let mut told = String::new();
+    let mut stderr = executor.process.stderr.take().unwrap();
+    stderr.read_to_string(&mut told).unwrap();
+    let words = "python-executor: forecast asks for more than its policy allows: wall_ms 9000, has 5000; \
+        network [\"api.example.com:443\"], has []; to allow it, the policy file says:\n    [tools.forecast]\n    \
+        wall_ms = 9000\n    network = [\"api.example.com:443\"]\n";
+    assert!(told.contains(words), "{told}");
+    assert!(
+        told.contains("the policy file speaks of forcast, which is no tool here"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn declared_grants_are_given_where_that_was_asked_for_and_limits_are_not_raised() {
+    let executor = Executor::start_with(&[("tools.py", ASKS)], &["--grant-declared"]).await;
+    let policy = policy_of(&executor, "forecast").await;
+    assert_eq!(
+        policy["network"],
+        serde_json::json!(["api.example.com:443"])
+    );
+    assert_eq!(policy["wall_ms"], 5000);
+}
+
+#[tokio::test]
+async fn a_tool_can_give_itself_less_time() {
+    let executor = Executor::start(ASKS).await;
+    let hurried = executor.call("hurry", r#"{"place":"here"}"#).await;
+    assert_eq!(hurried.outcome, "timeout", "{hurried:?}");
 }
 
 #[tokio::test]

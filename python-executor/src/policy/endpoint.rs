@@ -121,7 +121,8 @@ fn parse_host(text: &str) -> Result<Host, String> {
             IpAddr::V6(_) => Err("write an IPv6 address between [ and ]".to_owned()),
         };
     }
-    let name = text.to_ascii_lowercase();
+    // The dot at the end of a whole name says nothing more.
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     match name.strip_prefix("*.") {
         Some(domain) => check_name(domain).map(|()| Host::Below(domain.to_owned())),
         None => check_name(&name).map(|()| Host::Name(name)),

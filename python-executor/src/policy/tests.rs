@@ -295,6 +295,7 @@ fn a_wrong_declaration_is_told() {
 fn an_address_has_one_spelling() {
     for (text, shown) in [
         ("Example.COM:443", "example.com:443"),
+        ("example.com.:443", "example.com:443"),
         ("*.Example.com:443", "*.example.com:443"),
         ("[0:0::1]:80", "[::1]:80"),
         ("[::ffff:127.0.0.1]:80", "127.0.0.1:80"),
@@ -313,7 +314,7 @@ fn an_address_has_one_spelling() {
         "host:080",
         "a..b:1",
         ".a:1",
-        "a.:1",
+        "a..:1",
         "*:1",
         "a.*.b:1",
         "*.*.a:1",
