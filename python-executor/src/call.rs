@@ -1,50 +1,49 @@
-//! One task from its start to its result. The truth comes from the kernel's wait status and from our clock; what the
-//! child says is input like any other.
+//! One task from its start to its result: what the child says and prints is passed on and kept, what it asks is
+//! answered, and its time is bounded. The truth comes from the kernel and from our clock; what the child says is input
+//! like any other.
 
-use std::{
-    fs::File,
-    io::{self, Write},
-    os::fd::OwnedFd,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, os::fd::OwnedFd, pin::Pin, time::Duration};
 
-use rustix::pipe::{PipeFlags, pipe_with};
-use serde::de::IgnoredAny;
-use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver, time};
+use ipc::proto::Artefact;
+use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    policy::Policy,
-    protocol::{CallTask, Outcome, Task},
-    sandbox::{Confinement, Isolation, Limits},
-    supervisor::{Ended, Supervisor},
+    course::{Asked, Course},
+    protocol::{
+        channel::{Kind, frame},
+        work::{Failure, Note, Question, Refused, Work},
+    },
+    supervisor::{Child, Output, PATIENCE, Usage},
 };
 
-/// Bytes of a result that are taken.
-pub(crate) const MAX_RESULT: usize = 1 << 20;
-/// Bytes of each part of an error that are taken.
-const MAX_ERROR: usize = 64 << 10;
-/// What JSON may add to a result by escaping it once more, and the seal.
-const MAX_FRAME: usize = 6 * MAX_RESULT + 4096;
-/// How long a killed child may take to be gone before the zygote is given up.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What all calls share.
-pub(crate) struct Executor {
-    pub(crate) supervisor: Arc<Supervisor>,
-    pub(crate) isolation: Isolation,
-    pub(crate) readable: Vec<PathBuf>,
-    /// Where each call gets a directory of its own to write to. If this process is killed, the zygote removes it.
-    pub(crate) scratch: tempfile::TempDir,
-}
+/// How long a child that gave its result may take to end.
+const GOING: Duration = Duration::from_millis(500);
+/// How long output is waited for that something else than the child holds open.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// Which stream a piece of output was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
     Out,
     Err,
+}
+
+/// Who hears what a child says while it works, and answers what it asks.
+pub(crate) trait Listener: Sync {
+    fn output(&self, stream: Stream, text: &str);
+    fn note(&self, note: Note);
+    /// The answer to a question, as text.
+    fn ask(&self, question: Question) -> impl Future<Output = String> + Send;
+    /// A connection, if the policy allows it.
+    fn connect(&self, address: String) -> impl Future<Output = Result<OwnedFd, Refused>> + Send;
+}
+
+/// How long a task may take, and how much of each stream is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) wall: Duration,
+    pub(crate) output: usize,
 }
 
 /// How a task ended, and what it left.
@@ -54,225 +53,183 @@ pub(crate) struct Finished {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) truncated: bool,
+    pub(crate) artefacts: Vec<Artefact>,
     pub(crate) wall: Duration,
-    pub(crate) used: Option<Ended>,
+    pub(crate) used: Option<Usage>,
+    /// The child did not go when it was killed: its zygote is stuck.
+    pub(crate) stuck: bool,
 }
 
 #[derive(Debug)]
 pub(crate) enum End {
-    /// The child said this, and ended as it should.
-    Said(Outcome),
+    /// JSON text.
+    Result(String),
+    Failure(Failure),
     TimedOut,
     Cancelled,
     ZygoteLost,
     /// The child said nothing that counts, and ended with this wait status.
     Died(i32),
-    /// It wrote something else than one result to where the result goes.
+    /// It wrote something else than the protocol's frames to its channel.
     Protocol(String),
 }
 
-impl Executor {
-    /// Runs one task. `output` is given what the tool prints as it comes.
-    pub(crate) async fn run(
-        &self,
-        file: PathBuf,
-        call: Option<CallTask>,
-        policy: &Policy,
-        wall: Duration,
-        cancelled: &CancellationToken,
-        output: impl Fn(Stream, &str),
-    ) -> io::Result<Finished> {
-        let scratch = tempfile::tempdir_in(&self.scratch)?;
-        let seal = format!("{:032x}\n", u128::from_ne_bytes(random()?));
-        let task = Task {
-            confinement: Confinement {
-                isolation: self.isolation,
-                readable: [self.readable.as_slice(), &policy.read].concat(),
-                scratch: scratch.path().to_owned(),
-                limits: Limits {
-                    wall,
-                    ..Limits::of(policy)
-                },
-            },
-            file,
-            call,
-            seal: seal.clone(),
-        };
-        let (stdout, stdout_end) = pipe()?;
-        let (stderr, stderr_end) = pipe()?;
-        let (result, result_end) = pipe()?;
-        let fds = [request(&task)?, stdout_end, stderr_end, result_end];
-        let started = Instant::now();
-        let supervisor = self.supervisor.clone();
-        // The first call after a zygote was lost waits for the next.
-        let mut running = tokio::task::spawn_blocking(move || supervisor.run(&fds))
-            .await?
-            .map_err(|error| io::Error::other(error.what))?;
-        let most = (policy.output_kib << 10) as usize;
-        let reading = async {
-            tokio::join!(
-                read_output(stdout, most, |text| output(Stream::Out, text)),
-                read_output(stderr, most, |text| output(Stream::Err, text)),
-                read_frame(result),
-            )
-        };
-        tokio::pin!(reading);
-        let mut read = None;
-        let mut stopped = None;
-        let mut patience = None;
-        let used = loop {
-            tokio::select! {
-                ended = &mut running.ended => break ended.ok(),
-                done = &mut reading, if read.is_none() => read = Some(done),
-                () = time::sleep_until((started + wall).into()), if stopped.is_none() => {
-                    stopped = Some(End::TimedOut);
-                    patience = Some(time::Instant::now() + PATIENCE);
-                    self.supervisor.kill(running.id);
+/// What is being found out for the child.
+enum Answer {
+    Text(String),
+    Connection(Result<OwnedFd, Refused>),
+}
+
+type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// Runs one piece of work in a child. A session's child is there for more afterwards, if it gave an answer.
+pub(crate) async fn run(
+    child: &mut Child,
+    work: &Work,
+    bounds: Bounds,
+    cancelled: &CancellationToken,
+    listener: &impl Listener,
+) -> Finished {
+    let started = Instant::now();
+    let stay = matches!(work, Work::Code { stay: true, .. });
+    let mut course = Course::new(child.warm);
+    let mut answering: Option<Answering<'_>> = None;
+    // While something is found out for the tool its time stands still.
+    let mut deadline = started + bounds.wall;
+    let mut asked = started;
+    // What happens if nothing else does: a child that was to go is killed, one that was killed is given up.
+    let mut next_step: Option<Instant> = None;
+    let mut stuck = false;
+    if let Ok(json) = serde_json::to_vec(work) {
+        // An error: the child is gone, which is seen below.
+        let _ = child.channel.write(&frame(&[], Kind::Work, &[&json])).await;
+    }
+    loop {
+        for (stream, output) in [Stream::Out, Stream::Err]
+            .into_iter()
+            .zip(&mut child.outputs)
+        {
+            if let Some(text) = output.pass() {
+                listener.output(stream, text);
+            }
+        }
+        let printed = child.outputs.iter().all(Output::is_done);
+        let all_said = child.channel.is_silent() && printed;
+        // A child that was too quick to be asked what it used is waited for.
+        let done = stay || (all_said && course.used.is_some());
+        if (course.answered() && done && course.stopped.is_none())
+            || (child.process.is_over() && all_said)
+            || stuck
+        {
+            break;
+        }
+        let Child {
+            channel,
+            outputs: [stdout, stderr],
+            process,
+            ..
+        } = &mut *child;
+        tokio::select! {
+            biased;
+            () = cancelled.cancelled(), if course.stopped.is_none() => {
+                course.stopped = Some(End::Cancelled);
+                process.kill();
+                next_step = Some(Instant::now() + PATIENCE);
+            }
+            said = channel.next(), if !channel.is_silent() => {
+                match course.hear(said) {
+                    Asked::Nothing => {}
+                    Asked::Note(note) => listener.note(note),
+                    Asked::Question(question) => {
+                        asked = Instant::now();
+                        answering = Some(Box::pin(async { Answer::Text(listener.ask(question).await) }));
+                    }
+                    Asked::Connection(address) => {
+                        asked = Instant::now();
+                        answering = Some(Box::pin(async { Answer::Connection(listener.connect(address).await) }));
+                    }
                 }
-                () = cancelled.cancelled(), if stopped.is_none() => {
-                    stopped = Some(End::Cancelled);
-                    patience = Some(time::Instant::now() + PATIENCE);
-                    self.supervisor.kill(running.id);
+                if course.answered() && course.used.is_none() {
+                    course.used = process.used();
+                    next_step = Some(Instant::now() + GOING);
                 }
-                () = sleep_until(patience), if patience.is_some() => {
-                    patience = None;
-                    self.supervisor.give_up(running.id);
+                if course.stopped.is_some() {
+                    process.kill();
+                    next_step = Some(Instant::now() + PATIENCE);
                 }
             }
-        };
-        let wall = started.elapsed();
-        // The child is gone, so its pipes are at their end: nothing else holds them.
-        let (stdout, stderr, frame) = match read {
-            Some(done) => done,
-            None => reading.await,
-        };
-        let end = match (stopped, used) {
-            (Some(stopped), _) => stopped,
-            (None, None) => End::ZygoteLost,
-            (None, Some(used)) => judge(&frame?, &seal, used.status),
-        };
-        Ok(Finished {
-            end,
-            truncated: stdout.1 || stderr.1,
-            stdout: stdout.0,
-            stderr: stderr.0,
-            wall,
-            used,
+            () = stdout.ready() => stdout.read(bounds.output),
+            () = stderr.ready() => stderr.read(bounds.output),
+            answer = async { match &mut answering { Some(answering) => answering.await, None => std::future::pending().await } } => {
+                answering = None;
+                deadline += asked.elapsed();
+                let _ = match answer {
+                    Answer::Text(text) => channel.write(&frame(&[], Kind::Answer, &[text.as_bytes()])).await,
+                    Answer::Connection(Ok(descriptor)) => channel.pass(&frame(&[], Kind::Connection, &[]), &descriptor).await,
+                    Answer::Connection(Err(refused)) => {
+                        let json = serde_json::to_vec(&refused).unwrap_or_default();
+                        channel.write(&frame(&[], Kind::Connection, &[&json])).await
+                    }
+                };
+            }
+            _ = process.over(), if !process.is_over() => next_step = Some(Instant::now() + GRACE),
+            () = time::sleep_until(deadline), if course.stopped.is_none() && !course.answered() && answering.is_none() => {
+                course.stopped = Some(End::TimedOut);
+                process.kill();
+                next_step = Some(Instant::now() + PATIENCE);
+            }
+            () = until(next_step), if next_step.is_some() => {
+                if process.is_over() || course.killed {
+                    stuck = !process.is_over();
+                    break;
+                }
+                course.killed = true;
+                process.kill();
+                next_step = Some(Instant::now() + PATIENCE);
+            }
+        }
+    }
+    conclude(child, course, bounds, started.elapsed(), stuck)
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn conclude(
+    child: &mut Child,
+    mut course: Course,
+    bounds: Bounds,
+    wall: Duration,
+    stuck: bool,
+) -> Finished {
+    for output in &mut child.outputs {
+        output.read(bounds.output);
+    }
+    let [(stdout, cut), (stderr, cut_too)] = child.outputs.each_mut().map(Output::collect);
+    let before = child.cpu_before_us;
+    let used = child.process.end().map_or(course.used, |end| {
+        Some(Usage {
+            cpu_us: end.cpu_us,
+            max_rss_kib: end.max_rss_kib,
         })
+    });
+    child.warm |= course.warm;
+    child.cpu_before_us = used.map_or(before, |used| used.cpu_us);
+    Finished {
+        artefacts: std::mem::take(&mut course.artefacts),
+        end: course.end(child.process.end(), child.process.is_over()),
+        stdout,
+        stderr,
+        truncated: cut || cut_too,
+        wall,
+        used: used.map(|used| Usage {
+            cpu_us: used.cpu_us.saturating_sub(before),
+            ..used
+        }),
+        stuck,
     }
-}
-
-async fn sleep_until(at: Option<time::Instant>) {
-    if let Some(at) = at {
-        time::sleep_until(at).await;
-    }
-}
-
-/// What counts of the frame, given how the child ended.
-fn judge(frame: &[u8], seal: &str, status: i32) -> End {
-    if frame.is_empty() {
-        return End::Died(status);
-    }
-    let Some(json) = frame.strip_prefix(seal.as_bytes()) else {
-        return End::Protocol("the tool wrote to the result's channel".to_owned());
-    };
-    match serde_json::from_slice(json) {
-        // A result and a violent end contradict each other: the kernel is believed.
-        Ok(outcome) if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 => {
-            End::Said(bounded(outcome))
-        }
-        Ok(_) => End::Died(status),
-        Err(error) => End::Protocol(format!(
-            "the result's frame is not whole or not alone: {error}"
-        )),
-    }
-}
-
-/// Tool code runs in the process that says this, and can change what our code there makes of a result.
-fn bounded(outcome: Outcome) -> Outcome {
-    let cut = |mut text: String| {
-        text.truncate(text.floor_char_boundary(MAX_ERROR));
-        text
-    };
-    match outcome {
-        Outcome::Ok(json) if json.len() > MAX_RESULT => {
-            Outcome::BadResult(format!("the result is larger than {MAX_RESULT} bytes"))
-        }
-        Outcome::Ok(json) => match serde_json::from_str::<IgnoredAny>(&json) {
-            Ok(IgnoredAny) => Outcome::Ok(json),
-            Err(_) => Outcome::BadResult("the result is not JSON".to_owned()),
-        },
-        Outcome::Exception {
-            kind,
-            message,
-            traceback,
-        } => Outcome::Exception {
-            kind: cut(kind),
-            message: cut(message),
-            traceback: cut(traceback),
-        },
-        Outcome::BadResult(message) => Outcome::BadResult(cut(message)),
-        Outcome::SandboxSetup(message) => Outcome::SandboxSetup(cut(message)),
-    }
-}
-
-/// The task as a file in memory, to be read from its beginning.
-fn request(task: &Task) -> io::Result<OwnedFd> {
-    let memory = rustix::fs::memfd_create("callspan-request", rustix::fs::MemfdFlags::CLOEXEC)?;
-    let mut file = File::from(memory);
-    file.write_all(&serde_json::to_vec(task)?)?;
-    io::Seek::rewind(&mut file)?;
-    Ok(file.into())
-}
-
-fn random() -> io::Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    if got == bytes.len() {
-        Ok(bytes)
-    } else {
-        Err(io::Error::other("too few random bytes"))
-    }
-}
-
-fn pipe() -> io::Result<(Receiver, OwnedFd)> {
-    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    Ok((Receiver::from_owned_fd(read)?, write))
-}
-
-/// Reads to the end; keeps and passes on the first `most` bytes. Tells whether there were more.
-async fn read_output(mut pipe: Receiver, most: usize, output: impl Fn(&str)) -> (String, bool) {
-    let mut buffer = vec![0; 16 << 10];
-    let mut held: Vec<u8> = Vec::new();
-    let (mut text, mut taken, mut truncated) = (String::new(), 0, false);
-    // An error of a pipe is its end.
-    while let Ok(n @ 1..) = pipe.read(&mut buffer).await {
-        let n_kept = n.min(most - taken);
-        truncated |= n_kept < n;
-        taken += n_kept;
-        held.extend_from_slice(buffer.get(..n_kept).unwrap_or_default());
-        let whole = match std::str::from_utf8(&held) {
-            Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            _ => held.len(),
-        };
-        let rest = held.split_off(whole);
-        let piece = String::from_utf8_lossy(&std::mem::replace(&mut held, rest)).into_owned();
-        output(&piece);
-        text.push_str(&piece);
-    }
-    text.push_str(&String::from_utf8_lossy(&held));
-    (text, truncated)
-}
-
-/// Reads the result's channel to its end; beyond its limit the rest is read away, and the frame is not whole.
-async fn read_frame(mut pipe: Receiver) -> io::Result<Vec<u8>> {
-    let mut frame = Vec::new();
-    (&mut pipe)
-        .take(MAX_FRAME as u64 + 1)
-        .read_to_end(&mut frame)
-        .await?;
-    let mut buffer = vec![0; 16 << 10];
-    while pipe.read(&mut buffer).await? > 0 {}
-    frame.truncate(MAX_FRAME);
-    Ok(frame)
 }

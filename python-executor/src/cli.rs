@@ -43,6 +43,18 @@ pub(crate) struct Serve {
     /// Calls that may wait; more are refused
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) queue: u16,
+    /// Children that wait for calls of each tool file, made ahead
+    #[arg(long, value_name = "N", default_value_t = 2, env = "CALLSPAN_SPARES", value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub(crate) spares: u16,
+    /// Children that wait for calls of any tool file
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub(crate) max_spares: u16,
+    /// Sessions of snippets that may be open at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub(crate) sessions: u16,
+    /// Processes that make children; each makes one at a time
+    #[arg(long, value_name = "N", default_value_t = 1, env = "CALLSPAN_ZYGOTES", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) zygotes: u16,
     /// Longest time of one call, which no policy can raise [default: what the policy file says, or 5000]
     #[arg(long, value_name = "MS", env = "CALLSPAN_WALL_MS", value_parser = milliseconds)]
     pub(crate) wall_ms: Option<u64>,

@@ -4,7 +4,7 @@ use ipc::proto::ToolError;
 
 use crate::{
     call::{End, Finished},
-    protocol::Outcome,
+    protocol::work::Failure,
     sandbox::Limits,
 };
 
@@ -13,7 +13,7 @@ pub(crate) fn words(
     finished: &Finished,
     limits: &Limits,
 ) -> (&'static str, String, Option<ToolError>) {
-    if let End::Said(Outcome::Ok(result)) = &finished.end {
+    if let End::Result(result) = &finished.end {
         return ("ok", result.clone(), None);
     }
     let (outcome, kind, message, traceback) = failure(finished, limits);
@@ -32,8 +32,8 @@ pub(crate) fn words(
 fn failure(finished: &Finished, limits: &Limits) -> (&'static str, String, String, String) {
     let plain = |outcome, message: String| (outcome, String::new(), message, String::new());
     match &finished.end {
-        End::Said(Outcome::Ok(_)) => plain("ok", String::new()),
-        End::Said(Outcome::Exception {
+        End::Result(_) => plain("ok", String::new()),
+        End::Failure(Failure::Exception {
             kind,
             message,
             traceback,
@@ -50,8 +50,8 @@ fn failure(finished: &Finished, limits: &Limits) -> (&'static str, String, Strin
             };
             (outcome, kind.clone(), message, traceback.clone())
         }
-        End::Said(Outcome::BadResult(message)) => plain("bad_result", message.clone()),
-        End::Said(Outcome::SandboxSetup(what)) => plain(
+        End::Failure(Failure::BadResult(message)) => plain("bad_result", message.clone()),
+        End::Failure(Failure::SandboxSetup(what)) => plain(
             "sandbox_setup",
             format!("the tool was not run, because it could not be confined: {what}"),
         ),
@@ -69,7 +69,11 @@ fn failure(finished: &Finished, limits: &Limits) -> (&'static str, String, Strin
     }
 }
 
-fn died(status: i32, cpu_us: u64, limits: &Limits) -> (&'static str, String, String, String) {
+pub(crate) fn died(
+    status: i32,
+    cpu_us: u64,
+    limits: &Limits,
+) -> (&'static str, String, String, String) {
     let (outcome, message) = if libc::WIFSIGNALED(status) {
         match libc::WTERMSIG(status) {
             libc::SIGSYS => (

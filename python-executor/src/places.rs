@@ -1,14 +1,17 @@
 //! How many calls may run at once. More of them wait for a place, in the order they came, and too many are refused, so
 //! that neither the machine's memory nor a caller's patience is used up unseen.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use ipc::Status;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 #[derive(Debug)]
 pub(crate) struct Places {
-    free: Semaphore,
+    free: Arc<Semaphore>,
     waiting: AtomicUsize,
     pub(crate) most: usize,
     most_waiting: usize,
@@ -26,7 +29,7 @@ impl Drop for Waits<'_> {
 impl Places {
     pub(crate) fn new(most: usize, most_waiting: usize) -> Self {
         Self {
-            free: Semaphore::new(most),
+            free: Arc::new(Semaphore::new(most)),
             waiting: AtomicUsize::new(0),
             most,
             most_waiting,
@@ -34,8 +37,8 @@ impl Places {
     }
 
     /// A place to run in, given back when it is dropped.
-    pub(crate) async fn take(&self) -> Result<SemaphorePermit<'_>, Status> {
-        if let Ok(place) = self.free.try_acquire() {
+    pub(crate) async fn take(&self) -> Result<OwnedSemaphorePermit, Status> {
+        if let Ok(place) = self.free.clone().try_acquire_owned() {
             return Ok(place);
         }
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
@@ -49,7 +52,8 @@ impl Places {
             .with_retry_after_ms(100));
         }
         self.free
-            .acquire()
+            .clone()
+            .acquire_owned()
             .await
             .map_err(|_closed| Status::unavailable("the server is stopping"))
     }

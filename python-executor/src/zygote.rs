@@ -1,5 +1,5 @@
-//! The zygote: a process with one thread and a started Python, which forks a child for each task, tells how it ended,
-//! and kills it when told to. It never runs a line of a tool file.
+//! The zygote: a process with one thread and a started Python, which forks children and tells how they ended. It
+//! never runs a line of a tool file.
 
 use std::{
     collections::HashMap,
@@ -9,9 +9,11 @@ use std::{
     path::Path,
 };
 
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
 use crate::{
     child, interpreter,
-    protocol::{Order, Report, receive, send},
+    protocol::control::{Ended, Order, Report, receive, send},
     sandbox::Filters,
 };
 
@@ -49,24 +51,26 @@ pub(crate) fn main(venv: &Path, package: &Path, scratch: &Path) -> io::Result<()
         }
         match receive::<Order>(&control)? {
             None => break,
-            Some((Order::Start { id }, fds)) => match interpreter::fork()? {
-                0 => {
+            Some((Order::Start { id }, fds)) => match interpreter::fork() {
+                Ok(0) => {
                     drop((control, signals));
                     child::run(fds, &filters)
                 }
-                pid => {
+                Ok(pid) => {
                     children.insert(pid, id);
+                    started(&control, id, pid)?;
+                }
+                Err(error) => {
+                    let why = format!("fork: {error}");
+                    send(&control, &Report::NotStarted { id, why }, &[])?;
                 }
             },
-            Some((Order::Kill { id }, _)) => {
-                for (pid, _) in children.iter().filter(|(_, of)| **of == id) {
-                    kill(*pid);
-                }
-            }
         }
     }
     for pid in children.keys() {
-        kill(*pid);
+        // SAFETY: sends a signal, to children that were not waited for, so that their numbers are still their own.
+        unsafe { libc::kill(*pid, libc::SIGKILL) };
+        end_session(*pid);
     }
     while !children.is_empty() {
         // SAFETY: asks for nothing but the number of a child that ended.
@@ -144,40 +148,62 @@ fn drain(signals: &OwnedFd) {
     while unsafe { libc::read(signals.as_raw_fd(), info.as_mut_ptr().cast(), info.len()) } > 0 {}
 }
 
+/// Hands the supervisor a handle of the child's process, with which it can kill it without us.
+fn started(control: &OwnedFd, id: u64, pid: libc::pid_t) -> io::Result<()> {
+    let handle = Pid::from_raw(pid)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
+        .and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
+    match handle {
+        Ok(handle) => send(control, &Report::Started { id }, &[handle]),
+        Err(error) => {
+            // SAFETY: sends a signal, to a child of ours that was not waited for.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+            let why = format!("no handle of the child: {error}");
+            send(control, &Report::NotStarted { id, why }, &[])
+        }
+    }
+}
+
 /// Tells of every child that ended.
 fn reap(control: &OwnedFd, children: &mut HashMap<libc::pid_t, u64>) -> io::Result<()> {
-    loop {
+    while let Some(pid) = ended() {
+        // Before it is waited for: until then nobody else can have its number.
+        end_session(pid);
         let mut status = 0;
         // SAFETY: both pointers are to locals; a zeroed rusage is a valid one.
-        let (pid, usage) = unsafe {
+        let usage = unsafe {
             let mut usage: libc::rusage = std::mem::zeroed();
-            (
-                libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage),
-                usage,
-            )
+            libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut usage);
+            usage
         };
-        if pid <= 0 {
-            return Ok(());
-        }
         let Some(id) = children.remove(&pid) else {
             continue;
         };
         let us = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
-        let report = Report::Ended {
-            id,
+        let ended = Ended {
             status,
             cpu_us: us(usage.ru_utime) + us(usage.ru_stime),
             max_rss_kib: usage.ru_maxrss as u64,
         };
-        send(control, &report, &[])?;
+        send(control, &Report::Ended { id, ended }, &[])?;
     }
+    Ok(())
 }
 
-/// The child's whole session; and the child itself, if it has not made its session yet.
-fn kill(pid: libc::pid_t) {
-    // SAFETY: sends signals, to a child of ours that was not waited for, so that its number is still its own.
-    unsafe {
-        libc::kill(-pid, libc::SIGKILL);
-        libc::kill(pid, libc::SIGKILL);
-    }
+/// A child that ended and was not waited for.
+fn ended() -> Option<libc::pid_t> {
+    // SAFETY: a zeroed siginfo is a valid one; the call fills it in, and with WNOHANG leaves the pid 0 if there is none.
+    let (done, pid) = unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        let done = libc::waitid(libc::P_ALL, 0, &raw mut info, flags);
+        (done, info.si_pid())
+    };
+    (done == 0 && pid > 0).then_some(pid)
+}
+
+/// Kills what a child has left behind in its session: with isolation none it can have started others.
+fn end_session(pid: libc::pid_t) {
+    // SAFETY: sends a signal to a group that only this child and what it started can be in.
+    unsafe { libc::kill(-pid, libc::SIGKILL) };
 }

@@ -44,6 +44,9 @@ async fn waiting_call(executor: &Executor) -> Call {
     waiting
 }
 
+/// No other children than the calls' own.
+const NO_SPARES: [&str; 2] = ["--spares", "0"];
+
 #[tokio::test]
 async fn files_that_cannot_be_used_are_named_and_the_others_serve() {
     let files = [
@@ -141,7 +144,7 @@ async fn calls_wait_for_a_place_and_too_many_are_refused() {
 
 #[tokio::test]
 async fn a_cancelled_call_is_gone_at_once() {
-    let executor = Executor::start(TOOLS).await;
+    let executor = Executor::start_by(TOOLS, |command| _ = command.args(NO_SPARES)).await;
     let waiting = waiting_call(&executor).await;
     let [zygote] = executor.zygotes().try_into().unwrap();
     let children = children_of(zygote as u32);
@@ -232,7 +235,7 @@ async fn a_file_that_forges_its_description_is_named_and_the_others_serve() {
 async fn a_killed_executor_leaves_nothing() {
     let temporary = tempfile::tempdir().unwrap();
     let mut executor = Executor::start_by(TOOLS, |command| {
-        _ = command.env("TMPDIR", temporary.path());
+        command.args(NO_SPARES).env("TMPDIR", temporary.path());
     })
     .await;
     let _waiting = waiting_call(&executor).await;

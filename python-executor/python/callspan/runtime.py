@@ -55,11 +55,12 @@ _directories: set[str] = set()
 _session: Session | None = None
 
 
-def load_tool_file(path: str, describe: bool = True) -> str:
+def load_tool_file(path: str, describe: bool = True, source: str | None = None) -> str:
     """Import one tool file and return its declarations: `[{"name", "description", "parameters", "policy"?}, …]`.
 
     Loading a file again replaces its tools. Tools of a broken file are not kept. A child that waits for a call needs
-    no declarations, which cost more than all the rest: without `describe` there are none.
+    no declarations, which cost more than all the rest: without `describe` there are none. `source` is the file's text,
+    for who has read it already.
     """
     file = os.path.realpath(path)
     directory = os.path.dirname(file)  # noqa: PTH120  (a Path costs more than the rest of this function)
@@ -69,7 +70,7 @@ def load_tool_file(path: str, describe: bool = True) -> str:
     module_name = f"callspan_tool_{Path(file).stem}"
     start = len(decorator.defined)
     try:
-        _import(file, module_name)
+        _import(file, module_name, source)
         found = [tool for tool in decorator.defined[start:] if tool.function.__module__ == module_name]
     finally:
         del decorator.defined[start:]
@@ -142,16 +143,16 @@ def set_environment(environment_json: str) -> None:
     os.environ.update(json.loads(environment_json))
 
 
-def _import(file: str, module_name: str) -> None:
+def _import(file: str, module_name: str, source: str | bytes | None) -> None:
     if not file.endswith(".py"):
         raise ToolFileError(f"{Path(file).name}:1: not a Python file: its name must end in .py")
     module = types.ModuleType(module_name)
     module.__file__ = file
     sys.modules[module_name] = module  # dataclasses and type hints look their module up
     try:
-        with open(file, "rb") as source:  # noqa: PTH123  (as above)
-            code = compile(source.read(), file, "exec", dont_inherit=True)
-        exec(code, module.__dict__)  # noqa: S102  (this is what loading a tool file means)
+        if source is None:
+            source = Path(file).read_bytes()
+        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102  (this is what loading a tool file means)
     except BaseException as error:  # noqa: BLE001  (a file that calls sys.exit is broken, too)
         del sys.modules[module_name]
         raise ToolFileError(_broken(Path(file), error)) from None

@@ -51,6 +51,13 @@ pub(crate) struct Policy {
     pub(crate) approval: Approval,
 }
 
+impl Policy {
+    /// Bytes of each output stream that are taken.
+    pub(crate) fn output(&self) -> usize {
+        usize::try_from(self.output_kib << 10).unwrap_or(usize::MAX)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use crate::policy::Policy;
 
 /// What one call may use.
-#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Limits {
     pub(crate) wall: Duration,
     pub(crate) cpu: Duration,

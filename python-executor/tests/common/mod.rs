@@ -209,3 +209,40 @@ pub fn error_of(result: &ToolResult) -> String {
     let error = result.error.as_ref().unwrap();
     format!("{}: {}", error.r#type, error.message)
 }
+
+/// The processes that fork the children. With namespaces each of them is the first in its own, below a nanny.
+pub fn forking(executor: &Executor) -> Vec<i32> {
+    let depth = |pid: i32| -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        line.unwrap_or_default().split_whitespace().count()
+    };
+    let own = depth(executor.process.id() as i32);
+    executor
+        .zygotes()
+        .into_iter()
+        .map(|pid| {
+            let below = children_of(pid as u32);
+            below
+                .into_iter()
+                .find(|child| depth(*child) == own + 1)
+                .unwrap_or(pid)
+        })
+        .collect()
+}
+
+/// All processes below one, at any depth, that were not only waiting to be reaped.
+pub fn descendants(parent: u32) -> Vec<i32> {
+    let alive = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty()
+            && !stat
+                .rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.starts_with(" Z"))
+    };
+    let below = children_of(parent).into_iter().filter(alive);
+    below
+        .flat_map(|child| [vec![child], descendants(child as u32)].concat())
+        .collect()
+}

@@ -1,11 +1,10 @@
-//! What supervisor and zygote say to each other: one JSON message a packet of a `SOCK_SEQPACKET` socket, with the
-//! descriptors of a call beside it. Nothing here comes from tool code.
+//! Between supervisor and zygote: orders one way, reports the other, as JSON over a socket that keeps messages whole
+//! and carries descriptors. Nothing here comes from tool code.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
 };
 
 use rustix::net::{
@@ -14,20 +13,16 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::sandbox::Confinement;
-
-/// Largest packet; what can be longer travels in the request's file.
+/// Largest message.
 const MAX_PACKET: usize = 64 << 10;
-/// Descriptors of one call: the request, stdout, stderr, and where the result goes.
-pub(crate) const CALL_FDS: usize = 4;
+/// Descriptors of one child: its channel, stdout and stderr.
+pub(crate) const CHILD_FDS: usize = 3;
 
 /// supervisor → zygote
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// Fork a child for this; the descriptors come beside it.
+    /// Fork a child; its descriptors come beside this.
     Start { id: u64 },
-    /// Kill that child and all its threads.
-    Kill { id: u64 },
 }
 
 /// zygote → supervisor
@@ -37,61 +32,33 @@ pub(crate) enum Report {
     Ready { python: String },
     /// Python is not up, and the zygote ends.
     Failed { what: String, fix: String },
-    /// The child of this call is gone: its wait status, and what it used.
-    Ended {
-        id: u64,
-        status: i32,
-        cpu_us: u64,
-        max_rss_kib: u64,
-    },
+    /// The child is there; a handle of its process comes beside this.
+    Started { id: u64 },
+    /// There is no such child.
+    NotStarted { id: u64, why: String },
+    /// The child is gone: its wait status, and what it used.
+    Ended { id: u64, ended: Ended },
 }
 
-/// What a child is to do. It reads this from its request file before it confines itself.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Task {
-    pub(crate) confinement: Confinement,
-    pub(crate) file: PathBuf,
-    /// Nothing: only describe the file's tools.
-    pub(crate) call: Option<CallTask>,
-    /// Begins the one result frame, so that what tool code writes there is told from it.
-    pub(crate) seal: String,
+/// How a child ended, as the kernel tells it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    pub(crate) status: i32,
+    pub(crate) cpu_us: u64,
+    pub(crate) max_rss_kib: u64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct CallTask {
-    pub(crate) name: String,
-    /// JSON text.
-    pub(crate) arguments: String,
-}
-
-/// What a child says of its task: the JSON behind the seal.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Outcome {
-    /// JSON text.
-    Ok(String),
-    Exception {
-        kind: String,
-        message: String,
-        traceback: String,
-    },
-    BadResult(String),
-    SandboxSetup(String),
-}
-
+/// Sends one message, and never waits: who does not read is stuck.
 pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, fds: &[OwnedFd]) -> io::Result<()> {
     let bytes = serde_json::to_vec(message)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(CALL_FDS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(CHILD_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
         return Err(io::Error::other("too many descriptors for one message"));
     }
-    sendmsg(
-        socket,
-        &[IoSlice::new(&bytes)],
-        &mut control,
-        SendFlags::NOSIGNAL,
-    )?;
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, flags)?;
     Ok(())
 }
 
@@ -100,7 +67,7 @@ pub(crate) fn receive<T: DeserializeOwned>(
     socket: impl AsFd,
 ) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     let mut bytes = vec![0; MAX_PACKET];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(CALL_FDS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(CHILD_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC;
     let received = loop {
@@ -111,6 +78,8 @@ pub(crate) fn receive<T: DeserializeOwned>(
             flags,
         ) {
             Err(rustix::io::Errno::INTR) => {}
+            // The other end is gone, and with it what it had not read.
+            Err(rustix::io::Errno::CONNRESET) => return Ok(None),
             other => break other?,
         }
     };

@@ -3,6 +3,9 @@
 //! The interpreter is that of the .venv, isolated from the environment and the working directory. Everything here
 //! runs in the zygote or in a child, never in the supervisor.
 
+mod bridge;
+mod run;
+
 use std::{
     ffi::{CString, NulError},
     os::unix::ffi::OsStrExt,
@@ -11,12 +14,11 @@ use std::{
 
 use pyo3::{ffi, prelude::*, types::PyList};
 
-use crate::protocol::Outcome;
+pub(crate) use bridge::Bridge;
+pub(crate) use run::{warm, work};
 
 /// The version of Python that this program was built with.
 const BUILT_WITH: &str = env!("CALLSPAN_PYTHON");
-/// Longest text that is taken from an exception.
-const MAX_MESSAGE: usize = 4000;
 
 /// Why there is no interpreter, and what to do.
 #[derive(Debug)]
@@ -165,81 +167,4 @@ pub(crate) fn fork() -> std::io::Result<libc::pid_t> {
             Ok(pid)
         }
     })
-}
-
-/// The JSON of the tools of a file.
-pub(crate) fn describe(file: &Path) -> Outcome {
-    Python::attach(|py| {
-        run(py, |runtime| {
-            runtime
-                .call_method1("load_tool_file", (path_text(file),))?
-                .extract()
-        })
-    })
-}
-
-/// Loads a file and calls one of its tools.
-pub(crate) fn call(file: &Path, name: &str, arguments: &str) -> Outcome {
-    Python::attach(|py| {
-        run(py, |runtime| {
-            runtime.call_method1("load_tool_file", (path_text(file),))?;
-            runtime
-                .call_method1("call_tool", (name, arguments))?
-                .extract()
-        })
-    })
-}
-
-fn path_text(file: &Path) -> String {
-    file.to_string_lossy().into_owned()
-}
-
-fn run(py: Python<'_>, work: impl FnOnce(&Bound<'_, PyModule>) -> PyResult<String>) -> Outcome {
-    let result = py
-        .import("callspan.runtime")
-        .and_then(|runtime| work(&runtime));
-    match result {
-        Ok(json) => Outcome::Ok(json),
-        Err(error) => outcome(py, &error),
-    }
-}
-
-/// Our runtime's exceptions carry plain text; of any other only its type is asked, for its text would be tool code.
-fn outcome(py: Python<'_>, error: &PyErr) -> Outcome {
-    let kind = error
-        .get_type(py)
-        .name()
-        .map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
-    let value = error.value(py);
-    let attribute = |name: &str| -> String {
-        let text = value
-            .getattr(name)
-            .and_then(|text| text.extract::<String>())
-            .unwrap_or_default();
-        text.chars().take(MAX_MESSAGE).collect()
-    };
-    match kind.as_str() {
-        "ToolFailure" => Outcome::Exception {
-            kind: attribute("type_name"),
-            message: attribute("message"),
-            traceback: attribute("traceback"),
-        },
-        "BadResult" => Outcome::BadResult(plain_text(value)),
-        "ToolFileError" | "UnknownTool" => Outcome::Exception {
-            kind,
-            message: plain_text(value),
-            traceback: String::new(),
-        },
-        _ => Outcome::Exception {
-            kind,
-            message: String::new(),
-            traceback: String::new(),
-        },
-    }
-}
-
-/// The text of one of our own exceptions.
-fn plain_text(value: &Bound<'_, PyAny>) -> String {
-    let text = value.str().map(|text| text.to_string()).unwrap_or_default();
-    text.chars().take(MAX_MESSAGE).collect()
 }

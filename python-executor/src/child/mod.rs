@@ -1,0 +1,135 @@
+//! A child: made for one file of tools or for snippets, then used once, then gone. It confines itself before any line of
+//! a tool file is read.
+
+mod channel;
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    sync::{Arc, Mutex},
+};
+
+pub(crate) use channel::Channel;
+
+use crate::{
+    interpreter::{self, Bridge},
+    protocol::{
+        channel::Kind,
+        work::{Failure, Warm, Work},
+    },
+    sandbox::Filters,
+};
+
+/// Where the channel is; what is above is closed.
+const CHANNEL_FD: i32 = 3;
+
+/// Never returns: whatever happens, this process ends here.
+pub(crate) fn run(fds: Vec<OwnedFd>, filters: &Filters) -> ! {
+    let status = match prepare(fds) {
+        Ok(channel) => match live(channel, filters) {
+            Ok(()) => 0,
+            Err(error) => report(&error),
+        },
+        Err(error) => report(&error),
+    };
+    // At once, not with the process: what it has to tear down takes longer than the answer may wait.
+    // SAFETY: no descriptor is used in this process after this line; no destructor and no exit handler (tool code could
+    // have set one) runs.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0);
+        libc::_exit(status)
+    }
+}
+
+fn report(error: &io::Error) -> i32 {
+    // Best effort: this is also the end of a child whose supervisor is gone.
+    let text = format!("python-executor child: {error}\n");
+    // SAFETY: the buffer lives through the call, and its length is given.
+    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+    1
+}
+
+/// Ties this process to its zygote, and gives it its own session and the descriptors of its call.
+fn prepare(fds: Vec<OwnedFd>) -> io::Result<Channel> {
+    // SAFETY: these calls take numbers only.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+        if libc::setsid() < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        libc::umask(0o077);
+    }
+    unblock_signals()?;
+    let [channel, stdout, stderr] = <[OwnedFd; 3]>::try_from(fds)
+        .map_err(|fds| io::Error::other(format!("{} descriptors came for a child", fds.len())))?;
+    let null = File::open("/dev/null")?;
+    // First out of the way, then to their places: a place may still be held by another of them.
+    let places = [
+        null.as_raw_fd(),
+        stdout.as_raw_fd(),
+        stderr.as_raw_fd(),
+        channel.as_raw_fd(),
+    ];
+    let high = places.map(|fd| {
+        // SAFETY: duplicates a descriptor that is open.
+        unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 16) }
+    });
+    for (place, fd) in (0..).zip(high) {
+        // SAFETY: `fd` was just made; `place` is a number that nothing in this child relies on any more.
+        if fd < 0 || unsafe { libc::dup2(fd, place) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    std::mem::forget((null, stdout, stderr, channel));
+    // SAFETY: dup2 just opened it, and nothing else owns it.
+    Ok(Channel::new(unsafe { OwnedFd::from_raw_fd(CHANNEL_FD) }))
+}
+
+/// The zygote waits for SIGCHLD with it blocked; a tool begins with nothing blocked.
+fn unblock_signals() -> io::Result<()> {
+    // SAFETY: the set is initialised by sigemptyset before it is read.
+    let done = unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Gets warm, says so, and does what it is then told.
+fn live(mut channel: Channel, filters: &Filters) -> io::Result<()> {
+    let Some((Kind::Warm, warm)) = channel.next()? else {
+        return Ok(());
+    };
+    let warm: Warm = serde_json::from_slice(&warm)?;
+    channel.seal(warm.seal);
+    // SAFETY: what these descriptors belonged to is never used again in this process, which ends by _exit.
+    if unsafe { libc::syscall(libc::SYS_close_range, CHANNEL_FD + 1, u32::MAX, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if let Err(what) = warm.confinement.apply(filters) {
+        return channel.fail(&Failure::SandboxSetup(what));
+    }
+    let channel = Arc::new(Mutex::new(channel));
+    let bridge = Bridge::new(channel);
+    match interpreter::warm(&warm, &bridge) {
+        Ok(tools) => bridge.say(Kind::Ready, &[tools.as_bytes()])?,
+        Err(failure) => return bridge.fail(&failure),
+    }
+    while let Some((Kind::Work, work)) = bridge.next()? {
+        let work: Work = serde_json::from_slice(&work)?;
+        match interpreter::work(&work) {
+            Ok(result) => bridge.say(Kind::Result, &[result.as_bytes()])?,
+            Err(failure) => bridge.fail(&failure)?,
+        }
+        if !matches!(work, Work::Code { stay: true, .. }) {
+            break;
+        }
+    }
+    Ok(())
+}

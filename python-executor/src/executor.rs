@@ -1,0 +1,91 @@
+//! What all calls share, and where a call gets its child from: one that waits, or a fresh one.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use crate::{
+    policy::{Deployment, Policy},
+    profile::Profile,
+    protocol::work::Warm,
+    sandbox::{Confinement, Isolation, Limits},
+    spares::Spares,
+    supervisor::{Child, Supervisor},
+};
+
+#[derive(Debug)]
+pub(crate) struct Executor {
+    pub(crate) supervisor: Arc<Supervisor>,
+    pub(crate) spares: Spares,
+    pub(crate) isolation: Isolation,
+    /// What is allowed here.
+    pub(crate) deployment: Deployment,
+    /// Under which files are asked for their tools.
+    pub(crate) base: Policy,
+    pub(crate) readable: Vec<PathBuf>,
+    /// Children for one snippet, and for a session of them.
+    pub(crate) snippet: Arc<Profile>,
+    pub(crate) session: Arc<Profile>,
+    /// Where each call gets a directory of its own to write to. If this process is killed, the zygote removes it.
+    pub(crate) scratch: tempfile::TempDir,
+}
+
+/// Where a call's child came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Spare,
+    Fork,
+    Session,
+}
+
+impl Origin {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Spare => "spare",
+            Self::Fork => "fork",
+            Self::Session => "session",
+        }
+    }
+}
+
+impl Executor {
+    /// A child for one piece of work; what is taken from the spares is made anew.
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        profile: &Arc<Profile>,
+    ) -> io::Result<(Child, Origin)> {
+        let spare = self.spares.take(profile);
+        let taken = match spare {
+            Some(child) => (child, Origin::Spare),
+            None => (self.child(profile, false).await?, Origin::Fork),
+        };
+        Ok(taken)
+    }
+
+    /// A fresh child, which gets warm by itself.
+    pub(crate) async fn child(&self, profile: &Profile, describe: bool) -> io::Result<Child> {
+        let scratch = tempfile::tempdir_in(&self.scratch)?;
+        let warm = Warm {
+            confinement: Confinement {
+                isolation: self.isolation,
+                readable: [self.readable.as_slice(), &profile.policy.read].concat(),
+                scratch: scratch.path().to_owned(),
+                limits: Limits::of(&profile.policy),
+            },
+            file: profile.file.as_ref().map(|file| file.path.clone()),
+            source: profile.file.as_ref().map(|file| file.source.to_string()),
+            describe,
+            environment: Vec::new(),
+            network: Vec::new(),
+            seal: <_>::default(),
+        };
+        let mut child = self.supervisor.child(warm).await?;
+        child.scratch = Some(scratch);
+        Ok(child)
+    }
+
+    /// Sees a child off that is not wanted any more.
+    pub(crate) async fn release(&self, mut child: Child, patience: std::time::Duration) {
+        if !child.process.finish(patience).await {
+            self.supervisor.retire(&child.zygote);
+        }
+    }
+}

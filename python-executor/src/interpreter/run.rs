@@ -1,0 +1,109 @@
+//! What a child has the interpreter do: import a file, call a tool, run a snippet. Only text crosses between Rust and
+//! Python.
+
+use pyo3::prelude::*;
+
+use super::Bridge;
+use crate::protocol::work::{Failure, Warm, Work};
+
+/// Longest text that is taken from an exception.
+const MAX_MESSAGE: usize = 4000;
+
+/// Gives the tool's code what its policy grants, and imports its file. The answer is the JSON of the file's tools, if
+/// that was asked for.
+pub(crate) fn warm(warm: &Warm, bridge: &Bridge) -> Result<String, Failure> {
+    Python::attach(|py| {
+        run(py, |runtime| {
+            py.import("callspan.channel")?
+                .setattr("current", bridge.clone())?;
+            runtime.call_method0("reseed")?;
+            if !warm.environment.is_empty() {
+                runtime.call_method1("set_environment", (json(&warm.environment),))?;
+            }
+            if !warm.network.is_empty() {
+                runtime.call_method1("grant_network", (warm.network.clone(),))?;
+            }
+            let Some(file) = &warm.file else {
+                return Ok("[]".to_owned());
+            };
+            let file = file.to_string_lossy().into_owned();
+            let file = (file, warm.describe, warm.source.clone());
+            let told = runtime.call_method1("load_tool_file", file)?;
+            if !warm.describe {
+                runtime.call_method0("warm")?;
+            }
+            told.extract()
+        })
+    })
+}
+
+/// Does what the child was made for; gives JSON text.
+pub(crate) fn work(work: &Work) -> Result<String, Failure> {
+    Python::attach(|py| {
+        run(py, |runtime| match work {
+            Work::Call { name, arguments } => runtime
+                .call_method1("call_tool", (name, arguments))?
+                .extract(),
+            Work::Code { code, tools, .. } => {
+                runtime.call_method1("run_code", (code, tools))?.extract()
+            }
+        })
+    })
+}
+
+fn json(environment: &[(String, String)]) -> String {
+    let map: serde_json::Map<_, _> = environment
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into()))
+        .collect();
+    serde_json::Value::Object(map).to_string()
+}
+
+fn run(
+    py: Python<'_>,
+    work: impl FnOnce(&Bound<'_, PyModule>) -> PyResult<String>,
+) -> Result<String, Failure> {
+    py.import("callspan.runtime")
+        .and_then(|runtime| work(&runtime))
+        .map_err(|error| failure(py, &error))
+}
+
+/// Our runtime's exceptions carry plain text; of any other only its type is asked, for its text would be tool code.
+fn failure(py: Python<'_>, error: &PyErr) -> Failure {
+    let kind = error
+        .get_type(py)
+        .name()
+        .map_or_else(|_| "Exception".to_owned(), |name| name.to_string());
+    let value = error.value(py);
+    let attribute = |name: &str| -> String {
+        let text = value
+            .getattr(name)
+            .and_then(|text| text.extract::<String>())
+            .unwrap_or_default();
+        text.chars().take(MAX_MESSAGE).collect()
+    };
+    match kind.as_str() {
+        "ToolFailure" => Failure::Exception {
+            kind: attribute("type_name"),
+            message: attribute("message"),
+            traceback: attribute("traceback"),
+        },
+        "BadResult" => Failure::BadResult(plain_text(value)),
+        "ToolFileError" | "UnknownTool" => Failure::Exception {
+            kind,
+            message: plain_text(value),
+            traceback: String::new(),
+        },
+        _ => Failure::Exception {
+            kind,
+            message: String::new(),
+            traceback: String::new(),
+        },
+    }
+}
+
+/// The text of one of our own exceptions.
+fn plain_text(value: &Bound<'_, PyAny>) -> String {
+    let text = value.str().map(|text| text.to_string()).unwrap_or_default();
+    text.chars().take(MAX_MESSAGE).collect()
+}

@@ -1,0 +1,201 @@
+//! What is done before the first request: the paths and limits are found, the zygotes started, the tools described.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use ipc::{
+    listen::{Listener, default_socket},
+    program::{Failure, shutdown_on_signals},
+};
+
+use crate::{
+    catalogue::{self, Catalogue},
+    cli::Serve,
+    executor::Executor,
+    paths,
+    places::Places,
+    policy::{Declared, Deployment, Policy, effective},
+    profile::Profile,
+    reload,
+    sandbox::{self, Isolation},
+    service::{self, Tooling},
+    sessions::Sessions,
+    spares::Spares,
+    supervisor::{Setup, Supervisor},
+};
+
+/// A session that was not used for so long is ended.
+const SESSION_IDLE: Duration = Duration::from_mins(10);
+/// A session may use the processor time of so many snippets; the time of each is bounded by the clock.
+const SNIPPETS: u64 = 100;
+
+/// Serves until it is told to stop.
+pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
+    if !cfg!(target_os = "linux") {
+        return Err(Failure::new(
+            "tools can only be confined on Linux",
+            "run python-executor on Linux",
+        ));
+    }
+    let missing = sandbox::missing();
+    if args.isolation != Isolation::None && !missing.is_empty() {
+        return Err(Failure::new(
+            format!(
+                "tools cannot be confined here; missing: {}",
+                missing.join("; ")
+            ),
+            "use a kernel that has it, or, if you trust every tool, say --isolation none",
+        ));
+    }
+    let deployment = deployment(args)?;
+    let socket = match &args.socket {
+        Some(path) => path.clone(),
+        None => default_socket("executor")
+            .map_err(|error| Failure::usage(error, "give --socket PATH"))?,
+    };
+    let tools = tools(args.tools.clone())?;
+    let executor = Arc::new(executor(args, &tools, deployment)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start: {error}"), ""))?;
+    runtime.block_on(async {
+        let listener = Listener::bind(&socket).map_err(|error| {
+            Failure::new(error, "choose another --socket, or stop what is using it")
+        })?;
+        let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
+        let loaded = tokio::select! {
+            loaded = Catalogue::load(&executor, &tools, None) => loaded,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let catalogue = loaded
+            .map_err(|error| {
+                Failure::usage(
+                    format!("{}: {error}", tools.display()),
+                    "give another --tools DIR",
+                )
+            })?
+            .unwrap_or_default();
+        for problem in &catalogue.problems {
+            let (file, message) = (&problem.file, &problem.message);
+            say(&format!("{file} is not used: {message}"));
+        }
+        for note in &catalogue.notes {
+            say(note);
+        }
+        say(&format!(
+            "{} tools of {} on {}, isolation {}",
+            catalogue.tools().len(),
+            tools.display(),
+            socket.display(),
+            sandbox::report(args.isolation).level,
+        ));
+        catalogue::prepare(&executor, &catalogue);
+        let service = Arc::new(Tooling {
+            executor,
+            catalogue: RwLock::new(Arc::new(catalogue)),
+            places: Places::new(args.max_calls.into(), args.queue.into()),
+            sessions: Sessions::new(args.sessions.into(), SESSION_IDLE),
+        });
+        let watching = tokio::spawn(reload::watch(service.clone(), tools));
+        let served = ipc::server::serve(listener, service::info(), service, shutdown).await;
+        watching.abort();
+        served.map_err(|error| Failure::new(error, ""))
+    })
+}
+
+fn executor(
+    args: &Serve,
+    tools: &std::path::Path,
+    deployment: Deployment,
+) -> Result<Executor, Failure> {
+    let venv = paths::venv(args.venv.clone()).ok_or_else(|| {
+        Failure::usage(
+            "no virtual environment was found",
+            "make it by: make setup, or give --venv DIR",
+        )
+    })?;
+    let venv =
+        std::path::absolute(&venv).map_err(|error| Failure::usage(error, "give --venv DIR"))?;
+    let package = paths::package(args.package.clone()).ok_or_else(|| {
+        Failure::usage(
+            "the callspan Python package was not found",
+            "set CALLSPAN_PYTHONPATH to its directory",
+        )
+    })?;
+    let scratch = tempfile::Builder::new()
+        .prefix("callspan-scratch-")
+        .tempdir()
+        .map_err(|error| {
+            Failure::usage(
+                format!("no scratch directory can be made: {error}"),
+                "set TMPDIR to a directory that can be written to",
+            )
+        })?;
+    let readable = paths::readable(&venv, &package, tools);
+    let setup = Setup {
+        venv,
+        package,
+        scratch: scratch.path().to_owned(),
+        zygotes: args.zygotes.into(),
+    };
+    // Reading a file's tools is nobody's call: it runs under what holds for all of them.
+    let (base, _) = effective(&deployment, Some(""), &Declared::default());
+    let (code, _) = effective(&deployment, None, &Declared::default());
+    let session = Policy {
+        cpu_s: code.cpu_s.saturating_mul(SNIPPETS),
+        ..code.clone()
+    };
+    Ok(Executor {
+        snippet: Profile::new(None, code),
+        session: Profile::new(None, session),
+        deployment,
+        base,
+        supervisor: Supervisor::start(setup).map_err(|no| Failure::usage(no.what, no.fix))?,
+        spares: Spares::new(args.spares.into(), args.max_spares.into()),
+        isolation: args.isolation,
+        readable,
+        scratch,
+    })
+}
+
+/// What is allowed here: by the policy file, and by flags.
+fn deployment(args: &Serve) -> Result<Deployment, Failure> {
+    let mut deployment = match &args.policy {
+        Some(path) => Deployment::load(path)
+            .map_err(|error| Failure::usage(error, "correct the policy file"))?,
+        None => Deployment::default(),
+    };
+    deployment.grant_declared |= args.grant_declared;
+    deployment.wall_ms = args.wall_ms;
+    deployment.cpu_s = args.cpu_s;
+    Ok(deployment)
+}
+
+fn tools(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let fix = "give --tools DIR, a directory of Python files";
+    let tools =
+        paths::tools(given).ok_or_else(|| Failure::usage("no tools directory was found", fix))?;
+    tools
+        .canonicalize()
+        .ok()
+        .filter(|path| path.is_dir())
+        .ok_or_else(|| {
+            let what = if tools.exists() {
+                format!("{} is not a directory", tools.display())
+            } else {
+                format!("the tools directory {} does not exist", tools.display())
+            };
+            Failure::usage(what, fix)
+        })
+}
+
+/// A line for the person who started this program; nobody need read it.
+pub(crate) fn say(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "python-executor: {line}");
+}

@@ -1,0 +1,169 @@
+//! Owns the zygotes: starts them, has them start children, and puts another in the place of one that is lost or stuck.
+//! It has no Python and never forks.
+
+mod channel;
+mod child;
+mod output;
+mod process;
+mod zygote;
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::{
+    net::{UnixStream, unix::pipe::Receiver},
+    time,
+};
+
+pub(crate) use channel::{Channel, Said};
+pub(crate) use child::{Child, Cold};
+pub(crate) use output::Output;
+pub(crate) use process::{PATIENCE, Process, Usage};
+use zygote::Zygote;
+
+use crate::{
+    interpreter::NoInterpreter,
+    protocol::{
+        channel::{Kind, SEAL, Seal, frame},
+        work::Warm,
+    },
+};
+
+/// How long a zygote may take to fork. One that takes longer is stuck.
+const FORK: Duration = Duration::from_secs(1);
+
+/// What every zygote is started with.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) venv: PathBuf,
+    pub(crate) package: PathBuf,
+    pub(crate) scratch: PathBuf,
+    /// How many of them.
+    pub(crate) zygotes: usize,
+}
+
+/// Starts children, through zygotes that are there when they are needed.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    setup: Setup,
+    zygotes: Mutex<Vec<Arc<Zygote>>>,
+    next: AtomicU64,
+}
+
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Supervisor {
+    /// Starts the zygotes, so that what is wrong with the interpreter is known at once.
+    pub(crate) fn start(setup: Setup) -> Result<Arc<Self>, NoInterpreter> {
+        let zygotes = (0..setup.zygotes.max(1))
+            .map(|_| Zygote::spawn(&setup).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        Ok(Arc::new(Self {
+            setup,
+            zygotes: Mutex::new(zygotes),
+            next: AtomicU64::new(1),
+        }))
+    }
+
+    /// Starts a child and tells it what it is to be. It gets warm by itself.
+    pub(crate) async fn child(self: &Arc<Self>, mut warm: Warm) -> io::Result<Child> {
+        warm.seal = seal()?;
+        // Once with a zygote that is there, once with a new one.
+        let mut failure = None;
+        for _ in 0..2 {
+            let id = self.next.fetch_add(1, Ordering::Relaxed);
+            let zygote = self.zygote(id).await?;
+            match self.try_child(id, &zygote, &warm).await {
+                Ok(child) => return Ok(child),
+                Err(error) => failure = Some(error),
+            }
+            self.retire(&zygote);
+        }
+        Err(failure.unwrap_or_else(|| io::ErrorKind::Other.into()))
+    }
+
+    async fn try_child(&self, id: u64, zygote: &Arc<Zygote>, warm: &Warm) -> io::Result<Child> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let theirs = theirs.into_std()?;
+        theirs.set_nonblocking(false)?;
+        let (stdout, stdout_end) = pipe()?;
+        let (stderr, stderr_end) = pipe()?;
+        let task = frame(&[], Kind::Warm, &[&serde_json::to_vec(warm)?]);
+        let fds = [theirs.into(), stdout_end, stderr_end];
+        let ordered = zygote.order(id, &fds)?;
+        drop(fds);
+        let process = match time::timeout(FORK, ordered.started).await {
+            Ok(Ok(Ok(process))) => process,
+            Ok(Ok(Err(why))) => return Err(io::Error::other(why)),
+            Ok(Err(_)) => return Err(io::Error::other("the zygote was lost")),
+            Err(_) => return Err(io::Error::other("the zygote is stuck")),
+        };
+        let mut child = Child {
+            zygote: zygote.clone(),
+            channel: Channel::new(ours, warm.seal),
+            outputs: [stdout, stderr].map(Output::new),
+            process: Process::new(process, ordered.ended),
+            warm: false,
+            cpu_before_us: 0,
+            scratch: None,
+        };
+        child.channel.write(&task).await?;
+        Ok(child)
+    }
+
+    /// The one whose turn it is; in the place of one that is lost there is a new one.
+    async fn zygote(self: &Arc<Self>, turn: u64) -> io::Result<Arc<Zygote>> {
+        {
+            let mut zygotes = locked(&self.zygotes);
+            zygotes.retain(|zygote| !zygote.is_lost());
+            if zygotes.len() >= self.setup.zygotes.max(1) {
+                let at = turn as usize % zygotes.len();
+                return zygotes
+                    .get(at)
+                    .cloned()
+                    .ok_or_else(|| io::ErrorKind::NotFound.into());
+            }
+        }
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let zygote = Arc::new(
+                Zygote::spawn(&this.setup)
+                    .map_err(|no| io::Error::other(format!("{}; fix: {}", no.what, no.fix)))?,
+            );
+            locked(&this.zygotes).push(zygote.clone());
+            Ok(zygote)
+        })
+        .await?
+    }
+
+    /// Gives a zygote no more orders. Its children's calls go on; with the last of them it is killed.
+    pub(crate) fn retire(&self, zygote: &Arc<Zygote>) {
+        locked(&self.zygotes).retain(|other| !Arc::ptr_eq(other, zygote));
+    }
+}
+
+fn seal() -> io::Result<Seal> {
+    let mut seal = [0; SEAL];
+    let got = rustix::rand::getrandom(&mut seal, rustix::rand::GetRandomFlags::empty())?;
+    if got == seal.len() {
+        Ok(seal)
+    } else {
+        Err(io::Error::other("too few random bytes"))
+    }
+}
+
+fn pipe() -> io::Result<(Receiver, OwnedFd)> {
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((Receiver::from_owned_fd(read)?, write))
+}

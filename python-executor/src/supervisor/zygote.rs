@@ -1,0 +1,187 @@
+//! The supervisor's handle of one zygote: starts the process, hands it orders, and passes on what it reports.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt as _,
+    },
+    process::{Child as Process, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+use tokio::sync::oneshot;
+
+use super::{Setup, locked};
+use crate::{
+    interpreter::NoInterpreter,
+    protocol::control::{Ended, Order, Report, receive, send},
+};
+
+/// How long a zygote may take to start its Python and what is preloaded.
+const START: Duration = Duration::from_mins(1);
+
+/// One zygote process, and who waits for its children.
+#[derive(Debug)]
+pub(crate) struct Zygote {
+    control: Arc<OwnedFd>,
+    board: Arc<Board>,
+    process: Mutex<Process>,
+}
+
+/// Who waits for what of a zygote. Nobody, once it is gone.
+#[derive(Debug, Default)]
+struct Board(Mutex<Option<HashMap<u64, Waiter>>>);
+
+#[derive(Debug)]
+struct Waiter {
+    started: Option<oneshot::Sender<Result<OwnedFd, String>>>,
+    ended: oneshot::Sender<Ended>,
+}
+
+/// A child that was ordered.
+#[derive(Debug)]
+pub(super) struct Ordered {
+    /// A handle of its process, or why there is none; closed without a value: the zygote is lost.
+    pub(super) started: oneshot::Receiver<Result<OwnedFd, String>>,
+    pub(super) ended: oneshot::Receiver<Ended>,
+}
+
+impl Drop for Zygote {
+    /// Its children die with it: each is told so by the kernel.
+    fn drop(&mut self) {
+        let mut process = locked(&self.process);
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+}
+
+impl Zygote {
+    /// Blocks until Python is up.
+    pub(super) fn spawn(setup: &Setup) -> Result<Self, NoInterpreter> {
+        let failed = |error: io::Error| NoInterpreter {
+            what: format!("cannot start the zygote: {error}"),
+            fix: "see that this program's file is still there".to_owned(),
+        };
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .map_err(|error| failed(error.into()))?;
+        let process = Command::new("/proc/self/exe")
+            .arg0("python-executor")
+            .arg("zygote")
+            .arg(&setup.venv)
+            .arg(&setup.package)
+            .arg(&setup.scratch)
+            .env_clear()
+            .envs([
+                ("LANG", "C.UTF-8"),
+                ("OMP_NUM_THREADS", "1"),
+                ("OPENBLAS_NUM_THREADS", "1"),
+                ("MKL_NUM_THREADS", "1"),
+            ])
+            .current_dir("/")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let zygote = Self {
+            control: Arc::new(ours),
+            board: Arc::new(Board(Mutex::new(Some(HashMap::new())))),
+            process: Mutex::new(process),
+        };
+        let patience = |time| {
+            sockopt::set_socket_timeout(zygote.control.as_fd(), sockopt::Timeout::Recv, time)
+                .map_err(|error| failed(error.into()))
+        };
+        patience(Some(START))?;
+        match receive::<Report>(&zygote.control).map_err(failed)? {
+            Some((Report::Ready { .. }, _)) => {}
+            Some((Report::Failed { what, fix }, _)) => return Err(NoInterpreter { what, fix }),
+            _ => {
+                return Err(failed(io::Error::other(
+                    "it ended before it was ready; see its message above",
+                )));
+            }
+        }
+        patience(None)?;
+        let (control, board) = (zygote.control.clone(), zygote.board.clone());
+        thread::Builder::new()
+            .name("zygote-reports".to_owned())
+            .spawn(move || board.listen(&control))
+            .map_err(failed)?;
+        Ok(zygote)
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        locked(&self.board.0).is_none()
+    }
+
+    /// Orders a child; the descriptors are its channel, stdout and stderr. An error: it takes no orders.
+    pub(super) fn order(&self, id: u64, fds: &[OwnedFd]) -> io::Result<Ordered> {
+        let (started_sender, started) = oneshot::channel();
+        let (ended_sender, ended) = oneshot::channel();
+        let waiter = Waiter {
+            started: Some(started_sender),
+            ended: ended_sender,
+        };
+        locked(&self.board.0)
+            .as_mut()
+            .ok_or(io::ErrorKind::BrokenPipe)?
+            .insert(id, waiter);
+        send(&self.control, &Order::Start { id }, fds).inspect_err(|_| self.forget(id))?;
+        Ok(Ordered { started, ended })
+    }
+
+    fn forget(&self, id: u64) {
+        if let Some(waiters) = locked(&self.board.0).as_mut() {
+            waiters.remove(&id);
+        }
+    }
+}
+
+impl Board {
+    /// Passes on what the zygote reports, until it is gone.
+    fn listen(&self, control: &OwnedFd) {
+        while let Ok(Some((report, fds))) = receive::<Report>(control) {
+            let mut board = locked(&self.0);
+            let Some(waiters) = board.as_mut() else {
+                return;
+            };
+            match report {
+                Report::Started { id } => {
+                    let handle = fds.into_iter().next().ok_or("no handle came".to_owned());
+                    tell_started(waiters, id, handle);
+                }
+                Report::NotStarted { id, why } => {
+                    tell_started(waiters, id, Err(why));
+                    waiters.remove(&id);
+                }
+                Report::Ended { id, ended } => {
+                    if let Some(waiter) = waiters.remove(&id) {
+                        let _ = waiter.ended.send(ended);
+                    }
+                }
+                Report::Ready { .. } | Report::Failed { .. } => {}
+            }
+        }
+        // Whoever still waits learns of it by the closed channels.
+        *locked(&self.0) = None;
+    }
+}
+
+fn tell_started(waiters: &mut HashMap<u64, Waiter>, id: u64, handle: Result<OwnedFd, String>) {
+    if let Some(started) = waiters
+        .get_mut(&id)
+        .and_then(|waiter| waiter.started.take())
+    {
+        let _ = started.send(handle);
+    }
+}
