@@ -34,7 +34,7 @@ pub(crate) struct Serve {
     /// Where the callspan package is [default: beside the program]
     #[arg(long, value_name = "DIR", env = "CALLSPAN_PYTHONPATH", hide = true)]
     pub(crate) package: Option<PathBuf>,
-    /// How tools are confined; `none` is for those who trust every tool
+    /// How tools are confined: auto takes the best of full and reduced, none is for those who trust every tool
     #[arg(long, value_enum, default_value = "auto", env = "CALLSPAN_ISOLATION")]
     pub(crate) isolation: Isolation,
     /// Calls that may run at once; more wait
@@ -75,9 +75,8 @@ pub(crate) enum Command {
     /// The process that forks the tools' children: started by this program itself
     #[command(hide = true)]
     Zygote {
-        venv: PathBuf,
-        package: PathBuf,
-        scratch: PathBuf,
+        /// JSON
+        plan: String,
     },
 }
 

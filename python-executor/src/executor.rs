@@ -1,12 +1,12 @@
 //! What all calls share, and where a call gets its child from: one that waits, or a fresh one.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, sync::Arc};
 
 use crate::{
     policy::{Deployment, Policy},
     profile::Profile,
     protocol::work::Warm,
-    sandbox::{Confinement, Isolation, Limits},
+    sandbox::{Confinement, Limits, grants},
     spares::Spares,
     supervisor::{Child, Supervisor},
 };
@@ -15,17 +15,16 @@ use crate::{
 pub(crate) struct Executor {
     pub(crate) supervisor: Arc<Supervisor>,
     pub(crate) spares: Spares,
-    pub(crate) isolation: Isolation,
     /// What is allowed here.
     pub(crate) deployment: Deployment,
     /// Under which files are asked for their tools.
     pub(crate) base: Policy,
-    pub(crate) readable: Vec<PathBuf>,
     /// Children for one snippet, and for a session of them.
     pub(crate) snippet: Arc<Profile>,
     pub(crate) session: Arc<Profile>,
-    /// Where each call gets a directory of its own to write to. If this process is killed, the zygote removes it.
-    pub(crate) scratch: tempfile::TempDir,
+    /// Where each call gets a directory of its own to write to, unless the jail is full. If this process is killed, the
+    /// zygote removes it.
+    pub(crate) scratch: Option<tempfile::TempDir>,
 }
 
 /// Where a call's child came from.
@@ -62,12 +61,18 @@ impl Executor {
 
     /// A fresh child, which gets warm by itself.
     pub(crate) async fn child(&self, profile: &Profile, describe: bool) -> io::Result<Child> {
-        let scratch = tempfile::tempdir_in(&self.scratch)?;
+        let scratch = self
+            .scratch
+            .as_ref()
+            .map(tempfile::tempdir_in)
+            .transpose()?;
         let warm = Warm {
             confinement: Confinement {
-                isolation: self.isolation,
-                readable: [self.readable.as_slice(), &profile.policy.read].concat(),
-                scratch: scratch.path().to_owned(),
+                scratch: scratch
+                    .as_ref()
+                    .map(|scratch| scratch.path().to_owned())
+                    .unwrap_or_default(),
+                grants: grants(&profile.policy),
                 limits: Limits::of(&profile.policy),
             },
             file: profile.file.as_ref().map(|file| file.path.clone()),
@@ -78,7 +83,7 @@ impl Executor {
             seal: <_>::default(),
         };
         let mut child = self.supervisor.child(warm).await?;
-        child.scratch = Some(scratch);
+        child.scratch = scratch;
         Ok(child)
     }
 

@@ -29,12 +29,9 @@ use ipc::program::{Failure, command_line, report};
 
 fn main() -> ExitCode {
     let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
-        Some(cli::Command::Zygote {
-            venv,
-            package,
-            scratch,
-        }) => zygote::main(&venv, &package, &scratch)
-            .map_err(|error| Failure::new(format!("zygote: {error}"), "")),
+        Some(cli::Command::Zygote { plan }) => {
+            zygote::main(&plan).map_err(|error| Failure::new(format!("zygote: {error}"), ""))
+        }
         None => start::serve(&cli.serve),
     });
     report(result)

@@ -69,6 +69,9 @@ fn failure(finished: &Finished, limits: &Limits) -> (&'static str, String, Strin
     }
 }
 
+/// What two ways of counting processor time may differ by.
+const TICKS_US: u128 = 100_000;
+
 pub(crate) fn died(
     status: i32,
     cpu_us: u64,
@@ -84,13 +87,14 @@ pub(crate) fn died(
                 "cpu_limit",
                 format!("the tool used more than {:?} of processor time", limits.cpu),
             ),
-            libc::SIGKILL if u128::from(cpu_us) >= limits.cpu.as_micros() => (
+            // The kernel counts by its ticks when it kills, and exactly when it tells.
+            libc::SIGKILL if u128::from(cpu_us) + TICKS_US >= limits.cpu.as_micros() => (
                 "cpu_limit",
                 format!("the tool used more than {:?} of processor time", limits.cpu),
             ),
             libc::SIGXFSZ => (
                 "crashed",
-                format!("the tool wrote a file of more than {}", mib(limits.file)),
+                format!("the tool wrote a file of more than {}", mib(limits.scratch)),
             ),
             signal => ("crashed", format!("the tool was ended by signal {signal}")),
         }

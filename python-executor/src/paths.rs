@@ -42,24 +42,12 @@ pub(crate) fn tools(given: Option<PathBuf>) -> Option<PathBuf> {
     )
 }
 
-/// What a confined child may read: the system's libraries, the interpreter, our package and the tools.
-pub(crate) fn readable(venv: &Path, package: &Path, tools: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = [
-        "/usr",
-        "/lib",
-        "/lib64",
-        "/etc/ld.so.cache",
-        "/etc/localtime",
-        "/dev/null",
-        "/dev/urandom",
-    ]
-    .map(PathBuf::from)
-    .into();
-    paths.extend([venv, package, tools].map(Path::to_owned));
-    // The venv's interpreter may live elsewhere, with its standard library beside it.
-    if let Ok(python) = venv.join("bin/python").canonicalize() {
-        let prefix = python.ancestors().nth(2).map(Path::to_owned);
-        paths.extend(prefix.filter(|prefix| prefix.parent().is_some()));
-    }
-    paths
+/// Where the venv's interpreter lives, with its standard library, if that is not where the system's libraries are.
+pub(crate) fn readable(venv: &Path) -> Vec<PathBuf> {
+    let python = venv.join("bin/python").canonicalize();
+    let prefix = python
+        .ok()
+        .and_then(|python| python.ancestors().nth(2).map(Path::to_owned));
+    let elsewhere = |prefix: &PathBuf| prefix.parent().is_some() && !prefix.starts_with("/usr");
+    prefix.into_iter().filter(elsewhere).collect()
 }

@@ -20,11 +20,11 @@ use crate::{
     policy::{Declared, Deployment, Policy, effective},
     profile::Profile,
     reload,
-    sandbox::{self, Isolation},
+    sandbox::{self, Isolation, Level, Plan, Unavailable, grants},
     service::{self, Tooling},
     sessions::Sessions,
     spares::Spares,
-    supervisor::{Setup, Supervisor},
+    supervisor::Supervisor,
 };
 
 /// A session that was not used for so long is ended.
@@ -40,14 +40,14 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
             "run python-executor on Linux",
         ));
     }
-    let missing = sandbox::missing();
-    if args.isolation != Isolation::None && !missing.is_empty() {
+    let missing = Unavailable(sandbox::missing());
+    if args.isolation != Isolation::None && !missing.0.is_empty() {
         return Err(Failure::new(
+            format!("tools cannot be confined here; missing: {}", missing.why()),
             format!(
-                "tools cannot be confined here; missing: {}",
-                missing.join("; ")
+                "{}, or, if you trust every tool, say --isolation none",
+                missing.cure()
             ),
-            "use a kernel that has it, or, if you trust every tool, say --isolation none",
         ));
     }
     let deployment = deployment(args)?;
@@ -58,6 +58,8 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
     };
     let tools = tools(args.tools.clone())?;
     let executor = Arc::new(executor(args, &tools, deployment)?);
+    let protection = &executor.supervisor.protection;
+    let isolation = format!("{}{}", protection.level.name(), protection.told());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -88,11 +90,10 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
             say(note);
         }
         say(&format!(
-            "{} tools of {} on {}, isolation {}",
+            "{} tools of {} on {}, isolation {isolation}",
             catalogue.tools().len(),
             tools.display(),
             socket.display(),
-            sandbox::report(args.isolation).level,
         ));
         catalogue::prepare(&executor, &catalogue);
         let service = Arc::new(Tooling {
@@ -136,16 +137,20 @@ fn executor(
                 "set TMPDIR to a directory that can be written to",
             )
         })?;
-    let readable = paths::readable(&venv, &package, tools);
-    let setup = Setup {
-        venv,
-        package,
-        scratch: scratch.path().to_owned(),
-        zygotes: args.zygotes.into(),
-    };
     // Reading a file's tools is nobody's call: it runs under what holds for all of them.
     let (base, _) = effective(&deployment, Some(""), &Declared::default());
     let (code, _) = effective(&deployment, None, &Declared::default());
+    let plan = Plan {
+        level: Level::None,
+        readable: paths::readable(&venv),
+        venv,
+        package,
+        tools: tools.to_owned(),
+        granted: [grants(&base), grants(&code)].concat(),
+        scratch: scratch.path().to_owned(),
+    };
+    let supervisor = Supervisor::start(plan, args.isolation, args.zygotes.into())
+        .map_err(|no| Failure::usage(no.what, no.fix))?;
     let session = Policy {
         cpu_s: code.cpu_s.saturating_mul(SNIPPETS),
         ..code.clone()
@@ -155,11 +160,9 @@ fn executor(
         session: Profile::new(None, session),
         deployment,
         base,
-        supervisor: Supervisor::start(setup).map_err(|no| Failure::usage(no.what, no.fix))?,
+        scratch: (supervisor.protection.level != Level::Full).then_some(scratch),
+        supervisor,
         spares: Spares::new(args.spares.into(), args.max_spares.into()),
-        isolation: args.isolation,
-        readable,
-        scratch,
     })
 }
 

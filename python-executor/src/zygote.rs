@@ -5,8 +5,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
-    path::Path,
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
 };
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -14,28 +13,32 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::{
     child, interpreter,
     protocol::control::{Ended, Order, Report, receive, send},
-    sandbox::Filters,
+    sandbox::{self, Level, Plan},
 };
 
 /// The process's main function. Its standard input is the socket to the supervisor; at its end this process ends, its
-/// children with it, and what they had in `scratch` is gone.
-pub(crate) fn main(venv: &Path, package: &Path, scratch: &Path) -> io::Result<()> {
+/// children with it, and what they had in their scratch directories is gone.
+pub(crate) fn main(plan: &str) -> io::Result<()> {
     let control = take_control()?;
-    let filters = match Filters::compile() {
-        Ok(filters) => filters,
-        Err(what) => return fail(&control, what, "this processor is not supported"),
+    let plan: Plan = serde_json::from_str(plan)?;
+    let mut jail = match sandbox::enter(&plan, control.as_fd()) {
+        Ok(jail) => jail,
+        Err(lacks) => return send(&control, &Report::Unavailable(lacks), &[]),
     };
-    let python = match interpreter::start(venv, package) {
+    let python = match interpreter::start(&jail.inside().venv, &jail.inside().package) {
         Ok(version) => version,
         Err(error) => return fail(&control, error.what, &error.fix),
     };
-    let threads = std::fs::read_dir("/proc/self/task")?.count();
+    let threads = jail.threads()?;
     if threads != 1 {
         return fail(
             &control,
             format!("the zygote has {threads} threads, which makes fork unsafe"),
             "",
         );
+    }
+    if let Err(what) = jail.close() {
+        return fail(&control, what, "");
     }
     let signals = child_signals()?;
     send(&control, &Report::Ready { python }, &[])?;
@@ -51,20 +54,22 @@ pub(crate) fn main(venv: &Path, package: &Path, scratch: &Path) -> io::Result<()
         }
         match receive::<Order>(&control)? {
             None => break,
-            Some((Order::Start { id }, fds)) => match interpreter::fork() {
-                Ok(0) => {
-                    drop((control, signals));
-                    child::run(fds, &filters)
+            Some((Order::Start { id }, fds)) => {
+                match jail.before_fork().and_then(|()| interpreter::fork()) {
+                    Ok(0) => {
+                        drop((control, signals));
+                        child::run(fds, &jail)
+                    }
+                    Ok(pid) => {
+                        children.insert(pid, id);
+                        started(&control, id, pid)?;
+                    }
+                    Err(error) => {
+                        let why = format!("fork: {error}");
+                        send(&control, &Report::NotStarted { id, why }, &[])?;
+                    }
                 }
-                Ok(pid) => {
-                    children.insert(pid, id);
-                    started(&control, id, pid)?;
-                }
-                Err(error) => {
-                    let why = format!("fork: {error}");
-                    send(&control, &Report::NotStarted { id, why }, &[])?;
-                }
-            },
+            }
         }
     }
     for pid in children.keys() {
@@ -80,8 +85,11 @@ pub(crate) fn main(venv: &Path, package: &Path, scratch: &Path) -> io::Result<()
         }
         children.remove(&pid);
     }
+    if plan.level == Level::Full {
+        return Ok(());
+    }
     // The supervisor does this itself, unless it was killed.
-    match std::fs::remove_dir_all(scratch) {
+    match std::fs::remove_dir_all(&plan.scratch) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

@@ -1,4 +1,8 @@
 //! What tool code cannot do, tried from within.
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests, outside of the tests' own functions"
+)]
 
 mod common;
 
@@ -58,7 +62,13 @@ async fn attempt(executor: &Executor, what: &str, path: &str) -> ipc::proto::Too
 
 #[tokio::test]
 async fn files_elsewhere_can_neither_be_read_nor_written() {
-    let executor = Executor::start(TOOLS).await;
+    for level in ["full", "reduced"] {
+        files_elsewhere(level).await;
+    }
+}
+
+async fn files_elsewhere(level: &str) {
+    let executor = Executor::start_with(&[("tools.py", TOOLS)], &["--isolation", level]).await;
     let canary = executor.room.path().join("canary");
     std::fs::write(&canary, "secret").unwrap();
     let link = executor.room.path().join("tools/link");
@@ -72,6 +82,7 @@ async fn files_elsewhere_can_neither_be_read_nor_written() {
         ("list", "/tmp"),
         ("write", canary.to_str().unwrap()),
         ("write", "/tmp/callspan-escaped"),
+        ("write", "/callspan-escaped"),
         (
             "write",
             executor
@@ -83,9 +94,13 @@ async fn files_elsewhere_can_neither_be_read_nor_written() {
         ),
     ] {
         let result = attempt(&executor, what, path).await;
+        let error = error_of(&result);
+        // In a root of its own there is nothing to refuse.
+        let absent = level == "full" && error.starts_with("FileNotFoundError");
+        let read_only = what == "write" && error.contains("Read-only file system");
         assert!(
-            error_of(&result).starts_with("PermissionError"),
-            "{what} {path}: {result:?}"
+            absent || read_only || error.starts_with("PermissionError"),
+            "{level} {what} {path}: {result:?}"
         );
     }
     assert_eq!(std::fs::read_to_string(&canary).unwrap(), "secret");
@@ -171,7 +186,7 @@ sys.modules["callspan.runtime"].call_tool = lambda *a: '"stolen"'
 try:
     open("/etc/passwd")
     raise SystemExit("import-time code is not confined")
-except PermissionError:
+except OSError:
     pass
 
 @tool

@@ -239,9 +239,32 @@ async fn a_killed_executor_leaves_nothing() {
     })
     .await;
     let _waiting = waiting_call(&executor).await;
+    // What a call writes is in memory, in a place that has no name outside.
+    assert_eq!(temporary.path().read_dir().unwrap().count(), 0);
+    let watchers = children_of(executor.process.id());
+    let zygotes = executor.zygotes();
+    let children = children_of(zygotes[0] as u32);
+    assert_eq!((watchers.len(), zygotes.len(), children.len()), (1, 1, 1));
+    executor.process.kill().unwrap();
+    executor.process.wait().unwrap();
+    for pid in watchers.into_iter().chain(zygotes).chain(children) {
+        gone(pid).await;
+    }
+    assert_eq!(temporary.path().read_dir().unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_killed_executor_leaves_nothing_of_a_reduced_sandbox() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut executor = Executor::start_by(TOOLS, |command| {
+        command.args(NO_SPARES).env("TMPDIR", temporary.path());
+        command.args(["--isolation", "reduced"]);
+    })
+    .await;
+    let _waiting = waiting_call(&executor).await;
     let scratch = temporary.path().read_dir().unwrap().next().unwrap();
     assert_eq!(scratch.unwrap().path().read_dir().unwrap().count(), 1);
-    let zygotes = executor.zygotes();
+    let zygotes = children_of(executor.process.id());
     let children = children_of(zygotes[0] as u32);
     executor.process.kill().unwrap();
     executor.process.wait().unwrap();

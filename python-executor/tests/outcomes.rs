@@ -105,7 +105,7 @@ async fn a_call_gives_its_result_and_what_it_printed() {
     );
     assert!(result.wall_us > 0 && result.cpu_us > 0 && result.max_rss_kib > 0);
     let isolation = result.isolation.unwrap();
-    assert_eq!(isolation.level, "reduced");
+    assert_eq!(isolation.level, "full");
     assert!(isolation.active.iter().any(|word| word == "landlock"));
 }
 
@@ -186,7 +186,7 @@ async fn each_way_to_die_has_its_name() {
         ("segfault", "crashed", "signal 11"),
         ("recursion", "exception", "RecursionError"),
         ("memory", "memory", "more than 512 MiB"),
-        ("file", "crashed", "more than 64 MiB"),
+        ("file", "exception", "too large"),
         ("nan", "bad_result", ""),
         ("huge", "bad_result", ""),
     ] {

@@ -18,6 +18,13 @@ def read_text(path: str) -> str:
     return open(path).read()
 
 @tool
+def write_text(path: str) -> str:
+    "Writes a file, and reads the one beside its directory."
+    with open(path, "w") as file:
+        file.write("written")
+    return open(path.rsplit("/", 2)[0] + "/a.txt").read()
+
+@tool
 def wait_for(seconds: float) -> float:
     "Waits."
     time.sleep(seconds)
@@ -64,6 +71,33 @@ async fn a_file_that_the_policy_names_can_be_read_and_no_other() {
         refused.contains("PermissionError") || refused.contains("FileNotFoundError"),
         "{refused}"
     );
+}
+
+#[tokio::test]
+async fn a_directory_that_may_be_written_is_the_hosts_own() {
+    for level in ["full", "reduced"] {
+        let text = "[tools.write_text]\nread = [\".\"]\nwrite = [\"out\"]";
+        let (room, path) = policy(text);
+        let out = room.path().join("out");
+        std::fs::create_dir(&out).unwrap();
+        // Whoever runs these tests: as root, tools are nobody.
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(&out, all).unwrap();
+        let flags = ["--policy", path.to_str().unwrap(), "--isolation", level];
+        let executor = Executor::start_with(&[("tools.py", TOOLS)], &flags).await;
+        let write = async |name: &str| {
+            let path = room.path().join(name).display().to_string();
+            let arguments = serde_json::json!({"path": path}).to_string();
+            executor.call("write_text", &arguments).await
+        };
+        let written = write("out/b.txt").await;
+        assert_eq!(written.result, "\"canary a\"", "{level}: {written:?}");
+        let kept = std::fs::read_to_string(out.join("b.txt")).unwrap();
+        assert_eq!(kept, "written");
+        let refused = error_of(&write("b.txt").await);
+        let read_only = refused.contains("Read-only") || refused.contains("PermissionError");
+        assert!(read_only, "{level}: {refused}");
+    }
 }
 
 #[tokio::test]

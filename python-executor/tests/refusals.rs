@@ -13,7 +13,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::Executor;
+use common::{Executor, children_of};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 /// The program with the example tools, not started yet.
@@ -110,20 +110,16 @@ async fn isolation_none_is_asked_for_by_name_and_said_with_every_result() {
         ),
         ("ok", "none")
     );
-    let executor = Executor::start(tools).await;
-    let isolation = executor
-        .call("echo", r#"{"text":"x"}"#)
-        .await
-        .isolation
-        .unwrap();
-    assert_eq!(isolation.level, "reduced");
-    assert!(
-        isolation
-            .active
-            .iter()
-            .any(|mechanism| mechanism == "landlock"),
-        "{isolation:?}"
-    );
+    for (asked, level) in [("auto", "full"), ("full", "full"), ("reduced", "reduced")] {
+        let executor = Executor::start_with(&[("tools.py", tools)], &["--isolation", asked]).await;
+        let result = executor.call("echo", r#"{"text":"x"}"#).await;
+        let isolation = result.isolation.unwrap();
+        assert_eq!((asked, isolation.level.as_str()), (asked, level));
+        assert!(
+            isolation.active.iter().any(|word| word == "landlock"),
+            "{isolation:?}"
+        );
+    }
 }
 
 #[test]
@@ -166,10 +162,12 @@ fn it_ends_cleanly_while_it_still_reads_the_tools() {
         .env("TMPDIR", temporary.path())
         .spawn()
         .unwrap();
-    // Once there is a call's directory in the scratch directory, the file is being read.
+    // Once the zygote, whom another process watches, has a child, the file is being read.
+    let pid = process.id();
     let reads = || {
-        let scratch = temporary.path().read_dir().unwrap().next()?.ok()?.path();
-        scratch.read_dir().ok()?.next()
+        let watcher = *children_of(pid).first()? as u32;
+        let zygote = *children_of(watcher).first()? as u32;
+        children_of(zygote).first().copied()
     };
     while reads().is_none() {
         assert!(process.try_wait().unwrap().is_none());

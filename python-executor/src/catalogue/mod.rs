@@ -25,8 +25,9 @@ use crate::{
     policy::{Declared, Policy, Shortfall, effective, lines_for},
     profile::{Profile, ToolFile},
     protocol::work::Failure,
-    sandbox::Limits,
+    sandbox::{Limits, grants},
     spares::WARMING,
+    start::say,
     supervisor::Cold,
 };
 
@@ -242,6 +243,15 @@ fn told(tool: &str, short: &[Shortfall]) -> Option<String> {
 /// Drops the spares that nobody wants any more, and makes those that are wanted.
 pub(crate) fn prepare(executor: &Arc<Executor>, catalogue: &Catalogue) {
     let profiles = catalogue.profiles();
+    let granted = profiles
+        .values()
+        .flat_map(|profile| grants(&profile.policy));
+    if let Err(no) = executor.supervisor.grant(granted.collect()) {
+        say(&format!(
+            "what policies grant cannot be had: {}; fix: {}",
+            no.what, no.fix
+        ));
+    }
     let code = [&executor.snippet, &executor.session];
     let ids = profiles.keys().copied();
     let wanted: HashSet<u64> = ids.chain(code.map(|profile| profile.id)).collect();

@@ -18,16 +18,16 @@ use crate::{
         channel::Kind,
         work::{Failure, Warm, Work},
     },
-    sandbox::Filters,
+    sandbox::Jail,
 };
 
 /// Where the channel is; what is above is closed.
 const CHANNEL_FD: i32 = 3;
 
 /// Never returns: whatever happens, this process ends here.
-pub(crate) fn run(fds: Vec<OwnedFd>, filters: &Filters) -> ! {
+pub(crate) fn run(fds: Vec<OwnedFd>, jail: &Jail) -> ! {
     let status = match prepare(fds) {
-        Ok(channel) => match live(channel, filters) {
+        Ok(channel) => match live(channel, jail) {
             Ok(()) => 0,
             Err(error) => report(&error),
         },
@@ -102,19 +102,21 @@ fn unblock_signals() -> io::Result<()> {
 }
 
 /// Gets warm, says so, and does what it is then told.
-fn live(mut channel: Channel, filters: &Filters) -> io::Result<()> {
+fn live(mut channel: Channel, jail: &Jail) -> io::Result<()> {
     let Some((Kind::Warm, warm)) = channel.next()? else {
         return Ok(());
     };
-    let warm: Warm = serde_json::from_slice(&warm)?;
+    let mut warm: Warm = serde_json::from_slice(&warm)?;
     channel.seal(warm.seal);
+    if let Err(what) = jail.confine(&warm.confinement) {
+        return channel.fail(&Failure::SandboxSetup(what));
+    }
+    // Not before: the jail's own are needed to confine.
     // SAFETY: what these descriptors belonged to is never used again in this process, which ends by _exit.
     if unsafe { libc::syscall(libc::SYS_close_range, CHANNEL_FD + 1, u32::MAX, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    if let Err(what) = warm.confinement.apply(filters) {
-        return channel.fail(&Failure::SandboxSetup(what));
-    }
+    warm.file = warm.file.map(|file| jail.tool_file(&file));
     let channel = Arc::new(Mutex::new(channel));
     let bridge = Bridge::new(channel);
     match interpreter::warm(&warm, &bridge) {

@@ -13,6 +13,8 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::sandbox::Unavailable;
+
 /// Largest message.
 const MAX_PACKET: usize = 64 << 10;
 /// Descriptors of one child: its channel, stdout and stderr.
@@ -30,6 +32,8 @@ pub(crate) enum Order {
 pub(crate) enum Report {
     /// Python is up. The version is the interpreter's.
     Ready { python: String },
+    /// The jail cannot be made, and the zygote ends.
+    Unavailable(Unavailable),
     /// Python is not up, and the zygote ends.
     Failed { what: String, fix: String },
     /// The child is there; a handle of its process comes beside this.

@@ -1,14 +1,23 @@
 //! What of the file system, the network and other processes a child can reach (Landlock).
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
-    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
+
+use rustix::fs::{FileType, fstat};
+
+use super::plan::Grant;
 
 /// The newest rules that are asked for; an older kernel enforces what it knows of them, but at least the first version.
 const NEWEST: ABI = ABI::V6;
+
+type Failed = Box<dyn std::error::Error>;
 
 /// The kernel's version of Landlock; 0 or less: none.
 pub(super) fn version() -> i64 {
@@ -25,13 +34,9 @@ pub(super) fn version() -> i64 {
     }
 }
 
-/// Confines the calling process: `readable` can be read, `scratch` written too, nothing executed, no TCP.
-pub(super) fn apply(
-    readable: &[PathBuf],
-    scratch: &Path,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let read: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
-    let mut rules = Ruleset::default()
+/// `readable` can be read, `writable` written too, nothing executed, no TCP.
+pub(super) fn rules(readable: &[PathBuf], writable: &[&Path]) -> Result<RulesetCreated, Failed> {
+    let rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(ABI::V1))?
         .set_compatibility(CompatLevel::BestEffort)
@@ -39,24 +44,44 @@ pub(super) fn apply(
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?;
-    for path in readable {
-        // What does not exist cannot be read either.
-        if let Ok(at) = PathFd::new(path) {
-            let allowed = if path.is_dir() {
-                read
-            } else {
-                AccessFs::ReadFile.into()
-            };
-            rules = rules.add_rule(PathBeneath::new(at, allowed))?;
-        }
+    let readable = readable.iter().map(|path| (path.as_path(), false));
+    let writable = writable.iter().map(|path| (*path, true));
+    readable
+        .chain(writable)
+        .try_fold(rules, |rules, (path, writable)| {
+            // What does not exist can neither be read nor written.
+            match PathFd::new(path) {
+                Ok(at) => allow(rules, at, writable),
+                Err(_) => Ok(rules),
+            }
+        })
+}
+
+/// The same with what a call is granted beyond.
+pub(super) fn grant(rules: RulesetCreated, grants: &[Grant]) -> Result<RulesetCreated, Failed> {
+    grants
+        .iter()
+        .try_fold(rules, |rules, grant| match grant.open() {
+            Ok(at) => allow(rules, at, grant.writable),
+            Err(_) => Ok(rules),
+        })
+}
+
+fn allow(rules: RulesetCreated, at: impl AsFd, writable: bool) -> Result<RulesetCreated, Failed> {
+    let mut access: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
+    if writable {
+        access = AccessFs::from_all(NEWEST)
+            & !(AccessFs::Execute | AccessFs::MakeSock | AccessFs::MakeBlock | AccessFs::MakeChar);
     }
-    let write = AccessFs::from_all(NEWEST)
-        & !(AccessFs::Execute | AccessFs::MakeSock | AccessFs::MakeBlock | AccessFs::MakeChar);
-    let scratch = PathFd::new(scratch)?;
-    let status = rules
-        .add_rule(PathBeneath::new(scratch, write))?
-        .restrict_self()?;
-    if status.ruleset == RulesetStatus::NotEnforced {
+    if !FileType::from_raw_mode(fstat(&at)?.st_mode).is_dir() {
+        access &= AccessFs::from_file(NEWEST);
+    }
+    Ok(rules.add_rule(PathBeneath::new(at, access))?)
+}
+
+/// Confines the calling process, for good.
+pub(super) fn restrict(rules: RulesetCreated) -> Result<(), Failed> {
+    if rules.restrict_self()?.ruleset == RulesetStatus::NotEnforced {
         return Err("the kernel enforces no rule".into());
     }
     Ok(())

@@ -11,8 +11,8 @@ pub(crate) struct Limits {
     pub(crate) cpu: Duration,
     /// Bytes of address space beyond what the interpreter has when the child begins.
     pub(crate) memory: u64,
-    /// Bytes of the largest file that can be written.
-    pub(crate) file: u64,
+    /// Bytes of the scratch directory, and of the largest file that can be written.
+    pub(crate) scratch: u64,
     pub(crate) open_files: u64,
 }
 
@@ -22,45 +22,57 @@ impl Limits {
             wall: Duration::from_millis(policy.wall_ms),
             cpu: Duration::from_secs(policy.cpu_s),
             memory: policy.memory_mib << 20,
-            file: policy.scratch_mib << 20,
+            scratch: policy.scratch_mib << 20,
             open_files: 64,
         }
     }
 
-    pub(super) fn apply(&self) -> io::Result<()> {
+    /// `space`: bytes of address space that the process has already.
+    pub(super) fn apply(&self, space: u64) -> io::Result<()> {
         let cpu = self.cpu.as_secs().max(1);
-        set(libc::RLIMIT_CORE, 0, 0)?;
-        set(libc::RLIMIT_MEMLOCK, 0, 0)?;
-        set(libc::RLIMIT_FSIZE, self.file, self.file)?;
-        set(libc::RLIMIT_NOFILE, self.open_files, self.open_files)?;
-        // At the soft limit SIGXCPU says why; at the hard one the kernel kills.
-        set(libc::RLIMIT_CPU, cpu, cpu + 1)?;
-        let space = address_space()? + self.memory;
-        set(libc::RLIMIT_AS, space, space)
+        let space = space.saturating_add(self.memory);
+        set(libc::RLIMIT_CORE, 0)?;
+        set(libc::RLIMIT_MEMLOCK, 0)?;
+        set(libc::RLIMIT_MSGQUEUE, 0)?;
+        set(libc::RLIMIT_SIGPENDING, MAX_SIGNALS)?;
+        set(libc::RLIMIT_STACK, STACK)?;
+        set(libc::RLIMIT_FSIZE, self.scratch)?;
+        set(libc::RLIMIT_NOFILE, self.open_files)?;
+        // The first process of a namespace ignores SIGXCPU, so that there is one limit, at which the kernel kills.
+        set(libc::RLIMIT_CPU, cpu)?;
+        set(libc::RLIMIT_AS, space)
     }
 }
 
-/// Bytes of address space that this process has.
-fn address_space() -> io::Result<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: Option<u64> = statm.split(' ').next().and_then(|pages| pages.parse().ok());
-    let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm is not readable"))?;
-    Ok(pages * rustix::param::page_size() as u64)
-}
+/// Signals that may wait to be taken: kernel memory.
+const MAX_SIGNALS: u64 = 64;
+/// Bytes of the main thread's stack, as it is by custom.
+const STACK: u64 = 8 << 20;
 
 #[cfg(target_env = "gnu")]
 type Resource = libc::__rlimit_resource_t;
 #[cfg(not(target_env = "gnu"))]
 type Resource = libc::c_int;
 
-fn set(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
-    let limit = libc::rlimit {
-        rlim_cur: soft,
-        rlim_max: hard,
+/// Never more than there is.
+fn set(resource: Resource, most: u64) -> io::Result<()> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
     };
-    // SAFETY: the pointer is to a local that lives through the call.
-    if unsafe { libc::setrlimit(resource, &raw const limit) } == 0 {
-        return Ok(());
+    // SAFETY: the pointers are to a local that lives through the calls.
+    let done = unsafe {
+        let known = libc::getrlimit(resource, &raw mut limit) == 0;
+        let most = most.min(limit.rlim_max);
+        limit = libc::rlimit {
+            rlim_cur: most,
+            rlim_max: most,
+        };
+        known && libc::setrlimit(resource, &raw const limit) == 0
+    };
+    if done {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
-    Err(io::Error::last_os_error())
 }

@@ -1,96 +1,121 @@
 //! What confines tool code. Every part fails closed: a child that cannot have it does not run the tool.
 
+mod jail;
 mod landlock;
 mod limits;
+mod mounts;
+mod namespaces;
+mod nanny;
+mod plan;
 mod privileges;
+mod room;
+mod root;
 mod seccomp;
+mod unavailable;
 
 use std::path::PathBuf;
 
+pub(crate) use jail::{Jail, enter};
 pub(crate) use limits::Limits;
-pub(crate) use seccomp::Filters;
+pub(crate) use plan::{Grant, Level, Plan};
+use seccomp::Filters;
+pub(crate) use unavailable::{Lack, Unavailable};
 
-/// How a child confines itself.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
+use crate::policy::Policy;
+
+/// How tools are to be confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Isolation {
     /// The best that there is, never less than reduced.
     Auto,
+    /// Namespaces and a private root, with all that reduced has; or nothing runs.
+    Full,
+    /// Landlock, seccomp and limits.
+    Reduced,
     /// Limits only: for those who trust every tool and ask for it by name.
     None,
 }
 
-/// What a child may see and use.
+/// What one child may use, beyond what all may.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Confinement {
-    pub(crate) isolation: Isolation,
-    pub(crate) readable: Vec<PathBuf>,
-    /// The only place that can be written, and the working directory.
+    /// The only place that can be written, and the working directory; a full jail has a place of its own for it.
     pub(crate) scratch: PathBuf,
+    pub(crate) grants: Vec<Grant>,
     pub(crate) limits: Limits,
 }
 
-impl Confinement {
-    /// Confines the calling process, for good. `filters` were compiled before, because this runs in a fresh child.
-    pub(crate) fn apply(&self, filters: &Filters) -> Result<(), String> {
-        std::env::set_current_dir(&self.scratch)
-            .map_err(|error| format!("scratch directory: {error}"))?;
-        self.limits
-            .apply()
-            .map_err(|error| format!("resource limits: {error}"))?;
-        if self.isolation == Isolation::None {
-            return Ok(());
+/// The files and directories that a policy grants.
+pub(crate) fn grants(policy: &Policy) -> Vec<Grant> {
+    let grant = |writable| {
+        move |path: &PathBuf| Grant {
+            path: path.clone(),
+            writable,
         }
-        privileges::drop_all().map_err(|error| format!("privileges: {error}"))?;
-        landlock::apply(&self.readable, &self.scratch)
-            .map_err(|error| format!("Landlock: {error}"))?;
-        filters.apply().map_err(|error| format!("seccomp: {error}"))
+    };
+    let read = policy.read.iter().map(grant(false));
+    read.chain(policy.write.iter().map(grant(true))).collect()
+}
+
+/// What is in force, and what a better level lacks here.
+#[derive(Clone, Debug)]
+pub(crate) struct Protection {
+    pub(crate) level: Level,
+    pub(crate) lacks: Vec<Lack>,
+}
+
+const REDUCED: [&str; 4] = ["landlock", "seccomp", "no_new_privs", "no capabilities"];
+const FULL: [&str; 2] = ["namespaces", "private root"];
+const ALWAYS: [&str; 2] = ["rlimits", "wall clock"];
+
+impl Protection {
+    /// Why it is less than full, for the line that is printed at the start.
+    pub(crate) fn told(&self) -> String {
+        if self.lacks.is_empty() {
+            return String::new();
+        }
+        let lacks = Unavailable(self.lacks.clone());
+        format!(
+            " (full cannot be had: {}; fix: {})",
+            lacks.why(),
+            lacks.cure()
+        )
+    }
+
+    /// For `health` and every result.
+    pub(crate) fn report(&self) -> ipc::proto::Isolation {
+        let words =
+            |list: &[&str]| -> Vec<String> { list.iter().map(|word| (*word).to_owned()).collect() };
+        let (active, missing): ([&[&str]; 2], [&[&str]; 2]) = match self.level {
+            Level::Full => ([&FULL, &REDUCED], [&[], &[]]),
+            Level::Reduced => ([&REDUCED, &[]], [&FULL, &[]]),
+            Level::None => ([&[], &[]], [&REDUCED, &FULL]),
+        };
+        ipc::proto::Isolation {
+            level: self.level.name().to_owned(),
+            active: words(&[active.concat(), ALWAYS.to_vec()].concat()),
+            missing: words(&[missing.concat(), vec!["cgroup limits"]].concat()),
+            cures: self.lacks.iter().map(|lack| lack.cure.clone()).collect(),
+        }
     }
 }
 
-/// What is in force, and what is not to be had here: for `health` and every result.
-pub(crate) fn report(isolation: Isolation) -> ipc::proto::Isolation {
-    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
-    let later = ["namespaces", "private root", "cgroup limits"];
-    match isolation {
-        Isolation::Auto => ipc::proto::Isolation {
-            level: "reduced".to_owned(),
-            active: words(&[
-                "landlock",
-                "seccomp",
-                "no_new_privs",
-                "no capabilities",
-                "rlimits",
-                "wall clock",
-            ]),
-            missing: words(&later),
-            ..Default::default()
-        },
-        Isolation::None => ipc::proto::Isolation {
-            level: "none".to_owned(),
-            active: words(&["rlimits", "wall clock"]),
-            missing: words(&["landlock", "seccomp", "no_new_privs", "no capabilities"])
-                .into_iter()
-                .chain(words(&later))
-                .collect(),
-            ..Default::default()
-        },
-    }
-}
-
-/// What this machine lacks for `reduced`.
-pub(crate) fn missing() -> Vec<String> {
+/// What this machine lacks for `reduced`, and so for every level but `none`.
+pub(crate) fn missing() -> Vec<Lack> {
     let mut missing = Vec::new();
     if landlock::version() < 1 {
-        missing.push(
-            "Landlock (a kernel of 5.13 or newer, with landlock among its security modules)"
-                .to_owned(),
-        );
+        missing.push(Lack::new(
+            "Landlock",
+            "the kernel has none",
+            "use a kernel of 5.13 or newer, with landlock among its security modules",
+        ));
     }
     if !seccomp::available() {
-        missing.push("seccomp (a kernel with CONFIG_SECCOMP_FILTER)".to_owned());
+        missing.push(Lack::new(
+            "seccomp",
+            "the kernel has none",
+            "use a kernel with CONFIG_SECCOMP_FILTER",
+        ));
     }
     missing
 }

@@ -2,24 +2,46 @@
 
 use std::io;
 
+use rustix::{
+    process::{DumpableBehavior, set_dumpable_behavior},
+    thread::{
+        CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+        remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+    },
+};
+
 /// For good, for this process and whatever it could start.
 pub(super) fn drop_all() -> io::Result<()> {
-    prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
-    prctl(libc::PR_SET_DUMPABLE, 0)?;
-    // Version 3 of the header, this process, and two empty words for each of the three sets.
-    let header: [u32; 2] = [0x2008_0522, 0];
-    let none = [0u32; 6];
-    // SAFETY: both pointers are to locals of the sizes that version 3 of capset reads.
-    if unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
+    set_no_new_privs(true)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    keep(CapabilitySet::empty())
 }
 
-fn prctl(option: libc::c_int, value: libc::c_ulong) -> io::Result<()> {
-    // SAFETY: these options take numbers only.
-    if unsafe { libc::prctl(option, value, 0, 0, 0) } == 0 {
-        return Ok(());
+/// What a zygote needs to give each child its own mounts and processes, and no more.
+pub(super) fn keep_for_forking() -> io::Result<()> {
+    set_no_new_privs(true)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    if capabilities(None)?
+        .effective
+        .contains(CapabilitySet::SETPCAP)
+    {
+        for capability in CapabilitySet::all().iter() {
+            match remove_capability_from_bounding_set(capability) {
+                // The kernel does not know it.
+                Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
-    Err(io::Error::last_os_error())
+    clear_ambient_capability_set()?;
+    keep(CapabilitySet::SYS_ADMIN)
+}
+
+fn keep(set: CapabilitySet) -> io::Result<()> {
+    let sets = CapabilitySets {
+        effective: set,
+        permitted: set,
+        inheritable: CapabilitySet::empty(),
+    };
+    Ok(set_capabilities(None, sets)?)
 }

@@ -25,7 +25,7 @@ use crate::{
     policy::Policy,
     profile::Profile,
     protocol::work::Work,
-    sandbox::{self, Limits},
+    sandbox::Limits,
     sessions::Sessions,
     supervisor::Child,
 };
@@ -174,7 +174,7 @@ impl Tooling {
             wall_us: micros(finished.wall),
             cpu_us: finished.used.map_or(0, |used| fit(used.cpu_us)),
             max_rss_kib: finished.used.map_or(0, |used| fit(used.max_rss_kib)),
-            isolation: Some(sandbox::report(self.executor.isolation)),
+            isolation: Some(self.executor.supervisor.protection.report()),
             name: name.to_owned(),
             call_id: call_id.to_owned(),
             artefacts: finished.artefacts,
@@ -191,7 +191,7 @@ impl Tooling {
                 message,
                 traceback: String::new(),
             }),
-            isolation: Some(sandbox::report(self.executor.isolation)),
+            isolation: Some(self.executor.supervisor.protection.report()),
             name: call.name.clone(),
             call_id: call.call_id.clone(),
             ..ToolResult::default()
@@ -248,7 +248,7 @@ impl Service for Tooling {
     }
 
     fn health(&self) -> HealthReport {
-        let isolation = sandbox::report(self.executor.isolation);
+        let isolation = self.executor.supervisor.protection.report();
         let catalogue = self.catalogue();
         let details = [
             ("tools", catalogue.tools().len().to_string()),

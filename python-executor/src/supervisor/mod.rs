@@ -10,7 +10,6 @@ mod zygote;
 use std::{
     io,
     os::fd::OwnedFd,
-    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -28,7 +27,7 @@ pub(crate) use channel::{Channel, Said};
 pub(crate) use child::{Child, Cold};
 pub(crate) use output::Output;
 pub(crate) use process::{PATIENCE, Process, Usage};
-use zygote::Zygote;
+use zygote::{NoZygote, Zygote};
 
 use crate::{
     interpreter::NoInterpreter,
@@ -36,25 +35,19 @@ use crate::{
         channel::{Kind, SEAL, Seal, frame},
         work::Warm,
     },
+    sandbox::{Grant, Isolation, Level, Plan, Protection},
 };
 
 /// How long a zygote may take to fork. One that takes longer is stuck.
 const FORK: Duration = Duration::from_secs(1);
 
-/// What every zygote is started with.
-#[derive(Debug)]
-pub(crate) struct Setup {
-    pub(crate) venv: PathBuf,
-    pub(crate) package: PathBuf,
-    pub(crate) scratch: PathBuf,
-    /// How many of them.
-    pub(crate) zygotes: usize,
-}
-
 /// Starts children, through zygotes that are there when they are needed.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    setup: Setup,
+    /// What every zygote is started with, and how many of them.
+    plan: Mutex<Plan>,
+    most: usize,
+    pub(crate) protection: Protection,
     zygotes: Mutex<Vec<Arc<Zygote>>>,
     next: AtomicU64,
 }
@@ -65,15 +58,55 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Supervisor {
     /// Starts the zygotes, so that what is wrong with the interpreter is known at once.
-    pub(crate) fn start(setup: Setup) -> Result<Arc<Self>, NoInterpreter> {
-        let zygotes = (0..setup.zygotes.max(1))
-            .map(|_| Zygote::spawn(&setup).map(Arc::new))
-            .collect::<Result<_, _>>()?;
+    pub(crate) fn start(
+        mut plan: Plan,
+        isolation: Isolation,
+        zygotes: usize,
+    ) -> Result<Arc<Self>, NoInterpreter> {
+        let most = zygotes.max(1);
+        plan.level = match isolation {
+            Isolation::Auto | Isolation::Full => Level::Full,
+            Isolation::Reduced => Level::Reduced,
+            Isolation::None => Level::None,
+        };
+        let mut lacks = Vec::new();
+        let zygotes = match spawn(&plan, most) {
+            Err(NoZygote::Unavailable(missing)) if isolation == Isolation::Auto => {
+                lacks = missing.0;
+                plan.level = Level::Reduced;
+                spawn(&plan, most)?
+            }
+            other => other?,
+        };
         Ok(Arc::new(Self {
-            setup,
+            protection: Protection {
+                level: plan.level,
+                lacks,
+            },
+            plan: Mutex::new(plan),
+            most,
             zygotes: Mutex::new(zygotes),
             next: AtomicU64::new(1),
         }))
+    }
+
+    /// From now on calls may be granted these, and what they could before. Blocks while zygotes are started that have
+    /// them; calls under way go on with the old ones.
+    pub(crate) fn grant(&self, grants: Vec<Grant>) -> Result<(), NoInterpreter> {
+        let plan = {
+            let mut plan = locked(&self.plan);
+            let before = plan.granted.len();
+            plan.granted.extend(grants);
+            plan.granted.sort();
+            plan.granted.dedup();
+            if plan.granted.len() == before {
+                return Ok(());
+            }
+            plan.clone()
+        };
+        let zygotes = spawn(&plan, self.most)?;
+        *locked(&self.zygotes) = zygotes;
+        Ok(())
     }
 
     /// Starts a child and tells it what it is to be. It gets warm by itself.
@@ -127,7 +160,7 @@ impl Supervisor {
         {
             let mut zygotes = locked(&self.zygotes);
             zygotes.retain(|zygote| !zygote.is_lost());
-            if zygotes.len() >= self.setup.zygotes.max(1) {
+            if zygotes.len() >= self.most {
                 let at = turn as usize % zygotes.len();
                 return zygotes
                     .get(at)
@@ -137,10 +170,11 @@ impl Supervisor {
         }
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
-            let zygote = Arc::new(
-                Zygote::spawn(&this.setup)
-                    .map_err(|no| io::Error::other(format!("{}; fix: {}", no.what, no.fix)))?,
-            );
+            let plan = locked(&this.plan).clone();
+            let zygote = Zygote::spawn(&plan).map(Arc::new).map_err(|no| {
+                let no = NoInterpreter::from(no);
+                io::Error::other(format!("{}; fix: {}", no.what, no.fix))
+            })?;
             locked(&this.zygotes).push(zygote.clone());
             Ok(zygote)
         })
@@ -151,6 +185,12 @@ impl Supervisor {
     pub(crate) fn retire(&self, zygote: &Arc<Zygote>) {
         locked(&self.zygotes).retain(|other| !Arc::ptr_eq(other, zygote));
     }
+}
+
+fn spawn(plan: &Plan, zygotes: usize) -> Result<Vec<Arc<Zygote>>, NoZygote> {
+    (0..zygotes)
+        .map(|_| Zygote::spawn(plan).map(Arc::new))
+        .collect()
 }
 
 fn seal() -> io::Result<Seal> {

@@ -16,10 +16,11 @@ use std::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 use tokio::sync::oneshot;
 
-use super::{Setup, locked};
+use super::locked;
 use crate::{
     interpreter::NoInterpreter,
     protocol::control::{Ended, Order, Report, receive, send},
+    sandbox::{Level, Plan, Unavailable},
 };
 
 /// How long a zygote may take to start its Python and what is preloaded.
@@ -60,13 +61,42 @@ impl Drop for Zygote {
     }
 }
 
+/// Why there is no zygote.
+pub(super) enum NoZygote {
+    Unavailable(Unavailable),
+    NoInterpreter(NoInterpreter),
+}
+
+impl From<NoZygote> for NoInterpreter {
+    fn from(no: NoZygote) -> Self {
+        match no {
+            NoZygote::NoInterpreter(no) => no,
+            NoZygote::Unavailable(lacks) => Self {
+                what: format!("tools cannot be confined as asked: {}", lacks.why()),
+                fix: lacks.cure(),
+            },
+        }
+    }
+}
+
 impl Zygote {
     /// Blocks until Python is up.
-    pub(super) fn spawn(setup: &Setup) -> Result<Self, NoInterpreter> {
-        let failed = |error: io::Error| NoInterpreter {
-            what: format!("cannot start the zygote: {error}"),
-            fix: "see that this program's file is still there".to_owned(),
+    pub(super) fn spawn(plan: &Plan) -> Result<Self, NoZygote> {
+        let failed = |error: io::Error| {
+            NoZygote::NoInterpreter(NoInterpreter {
+                what: format!("cannot start the zygote: {error}"),
+                fix: "see that this program's file is still there".to_owned(),
+            })
         };
+        let mut plan = plan.clone();
+        // The zygote removes it; if it comes to nothing, this does.
+        let mut root = None;
+        if plan.level == Level::Full {
+            let made = tempfile::Builder::new().prefix("callspan-root-").tempdir();
+            let made = root.insert(made.map_err(failed)?);
+            made.path().clone_into(&mut plan.scratch);
+        }
+        let told = serde_json::to_string(&plan).map_err(|error| failed(error.into()))?;
         let (ours, theirs) = socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -77,9 +107,7 @@ impl Zygote {
         let process = Command::new("/proc/self/exe")
             .arg0("python-executor")
             .arg("zygote")
-            .arg(&setup.venv)
-            .arg(&setup.package)
-            .arg(&setup.scratch)
+            .arg(told)
             .env_clear()
             .envs([
                 ("LANG", "C.UTF-8"),
@@ -104,7 +132,10 @@ impl Zygote {
         patience(Some(START))?;
         match receive::<Report>(&zygote.control).map_err(failed)? {
             Some((Report::Ready { .. }, _)) => {}
-            Some((Report::Failed { what, fix }, _)) => return Err(NoInterpreter { what, fix }),
+            Some((Report::Failed { what, fix }, _)) => {
+                return Err(NoZygote::NoInterpreter(NoInterpreter { what, fix }));
+            }
+            Some((Report::Unavailable(lacks), _)) => return Err(NoZygote::Unavailable(lacks)),
             _ => {
                 return Err(failed(io::Error::other(
                     "it ended before it was ready; see its message above",
@@ -169,7 +200,7 @@ impl Board {
                         let _ = waiter.ended.send(ended);
                     }
                 }
-                Report::Ready { .. } | Report::Failed { .. } => {}
+                Report::Ready { .. } | Report::Failed { .. } | Report::Unavailable(_) => {}
             }
         }
         // Whoever still waits learns of it by the closed channels.

@@ -134,9 +134,13 @@ impl Executor {
         call.next().await.unwrap().unwrap()
     }
 
-    /// The executor's own children: its zygotes.
+    /// The executor's zygotes: in a full jail the only children of its own children, which watch over them.
     pub fn zygotes(&self) -> Vec<i32> {
-        children_of(self.process.id())
+        let watchers = children_of(self.process.id());
+        watchers
+            .iter()
+            .flat_map(|pid| children_of(*pid as u32))
+            .collect()
     }
 }
 
