@@ -94,9 +94,9 @@ pub(crate) async fn run(
     let stay = matches!(work, Work::Code { stay: true, .. });
     let mut course = Course::new(child.warm);
     let mut answering: Option<Answering<'_>> = None;
-    // While something is found out for the tool its time stands still.
+    // While others decide for the tool its time stands still. What it waits for by itself, as for a connection, is its own.
     let mut deadline = started + bounds.wall;
-    let mut asked = started;
+    let mut asked: Option<Instant> = None;
     // What happens if nothing else does: a child that was to go is killed, one that was killed is given up.
     let mut next_step: Option<Instant> = None;
     let mut stuck = false;
@@ -141,11 +141,10 @@ pub(crate) async fn run(
                     Asked::Nothing => {}
                     Asked::Note(note) => listener.note(note),
                     Asked::Question(question) => {
-                        asked = Instant::now();
+                        asked = Some(Instant::now());
                         answering = Some(Box::pin(async { Answer::Text(listener.ask(question).await) }));
                     }
                     Asked::Connection(address) => {
-                        asked = Instant::now();
                         answering = Some(Box::pin(async { Answer::Connection(listener.connect(address).await) }));
                     }
                 }
@@ -162,7 +161,7 @@ pub(crate) async fn run(
             () = stderr.ready() => stderr.read(bounds.output),
             answer = async { match &mut answering { Some(answering) => answering.await, None => std::future::pending().await } } => {
                 answering = None;
-                deadline += asked.elapsed();
+                deadline += asked.take().map_or(Duration::ZERO, |asked| asked.elapsed());
                 let _ = match answer {
                     Answer::Text(text) => channel.write(&frame(&[], Kind::Answer, &[text.as_bytes()])).await,
                     Answer::Connection(Ok(descriptor)) => channel.pass(&frame(&[], Kind::Connection, &[]), &descriptor).await,
@@ -173,7 +172,7 @@ pub(crate) async fn run(
                 };
             }
             _ = process.over(), if !process.is_over() => next_step = Some(Instant::now() + GRACE),
-            () = time::sleep_until(deadline), if course.stopped.is_none() && !course.answered() && answering.is_none() => {
+            () = time::sleep_until(deadline), if course.stopped.is_none() && !course.answered() && asked.is_none() => {
                 course.stopped = Some(End::TimedOut);
                 process.kill();
                 next_step = Some(Instant::now() + PATIENCE);

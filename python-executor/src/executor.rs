@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use crate::{
-    policy::{Deployment, Policy},
+    policy::{Deployment, Endpoint, Policy},
     profile::Profile,
     protocol::work::Warm,
     sandbox::{Confinement, Limits, grants},
@@ -78,8 +78,13 @@ impl Executor {
             file: profile.file.as_ref().map(|file| file.path.clone()),
             source: profile.file.as_ref().map(|file| file.source.to_string()),
             describe,
-            environment: Vec::new(),
-            network: Vec::new(),
+            environment: environment(&profile.policy),
+            network: profile
+                .policy
+                .network
+                .iter()
+                .map(Endpoint::to_string)
+                .collect(),
             seal: <_>::default(),
         };
         let mut child = self.supervisor.child(warm).await?;
@@ -93,4 +98,12 @@ impl Executor {
             self.supervisor.retire(&child.zygote);
         }
     }
+}
+
+/// The variables that a policy names, as far as this process has them.
+fn environment(policy: &Policy) -> Vec<(String, String)> {
+    let names = policy.environment.iter();
+    names
+        .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)))
+        .collect()
 }

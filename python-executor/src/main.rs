@@ -1,6 +1,7 @@
 //! The `python-executor` program: reads the command line, starts the zygote, describes the tools, serves, and reports
 //! what went wrong.
 
+mod broker;
 mod call;
 mod catalogue;
 mod child;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use deployment::Deployment;
 pub(crate) use effective::{Shortfall, effective, lines_for};
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{Endpoint, Host};
 pub(crate) use section::Declared;
 
 /// Whether a person is asked before a call of a tool runs.

@@ -9,6 +9,7 @@ use ipc::{
 use serde::Deserialize;
 
 use crate::{
+    broker::Broker,
     call::{Listener, Stream},
     protocol::work::{Note, Question, Refused},
 };
@@ -16,6 +17,8 @@ use crate::{
 /// The client of one request.
 pub(super) struct ToClient<'a> {
     pub(super) answer: &'a Answer,
+    /// What the tool may connect to.
+    pub(super) broker: Broker,
 }
 
 impl Listener for ToClient<'_> {
@@ -48,10 +51,7 @@ impl Listener for ToClient<'_> {
     }
 
     async fn connect(&self, address: String) -> Result<OwnedFd, Refused> {
-        Err(Refused {
-            errno: libc::EACCES,
-            message: format!("the tool's policy does not name {address}"),
-        })
+        self.broker.connect(&address).await
     }
 }
 

@@ -17,6 +17,7 @@ use listener::ToClient;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
+    broker::Broker,
     call::{self, Bounds, End, Finished},
     catalogue::Catalogue,
     executor::Executor,
@@ -102,7 +103,10 @@ impl Tooling {
         let (place, queue_us) = self.place(request).await?;
         let taken = self.executor.take(&entry.profile).await;
         let (mut child, origin) = taken.map_err(|error| not_run(&error))?;
-        let listener = ToClient { answer };
+        let listener = ToClient {
+            answer,
+            broker: Broker::new(&policy.network),
+        };
         let bounds = Self::bounds(policy, request);
         let finished = call::run(&mut child, &work, bounds, &request.cancelled, &listener).await;
         self.see_off(child, &entry.profile, Some(place), finished.stuck);

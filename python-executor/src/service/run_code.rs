@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Tooling, listener::ToClient};
 use crate::{
+    broker::Broker,
     call::{End, Listener, Stream},
     catalogue::{Catalogue, Entry},
     executor::Origin,
@@ -74,7 +75,10 @@ impl Tooling {
         let listener = Snippet {
             tooling: self,
             catalogue: &catalogue,
-            client: ToClient { answer },
+            client: ToClient {
+                answer,
+                broker: Broker::new(&profile.policy.network),
+            },
             request,
             decides: code.decides,
             calls: AtomicU32::new(0),
@@ -110,7 +114,7 @@ impl Tooling {
         entry: &Entry,
         arguments: String,
         request: &Request,
-        client: &ToClient<'_>,
+        answer: &Answer,
     ) -> Result<Value, (String, String)> {
         let work = Work::Call {
             name: entry.tool.name.clone(),
@@ -118,9 +122,13 @@ impl Tooling {
         };
         let lost = |error: std::io::Error| ("zygote_lost".to_owned(), error.to_string());
         let bounds = Self::bounds(&entry.profile.policy, request);
+        let client = ToClient {
+            answer,
+            broker: Broker::new(&entry.profile.policy.network),
+        };
         let (mut child, _) = self.executor.take(&entry.profile).await.map_err(lost)?;
         let finished =
-            crate::call::run(&mut child, &work, bounds, &request.cancelled, client).await;
+            crate::call::run(&mut child, &work, bounds, &request.cancelled, &client).await;
         self.see_off(child, &entry.profile, None, finished.stuck);
         let (outcome, result, error) =
             outcome::words(&finished, &Limits::of(&entry.profile.policy));
@@ -208,7 +216,7 @@ impl Snippet<'_> {
 
     async fn run(&self, entry: &Entry, arguments: String) -> Result<Value, (String, String)> {
         self.tooling
-            .call_nested(entry, arguments, self.request, &self.client)
+            .call_nested(entry, arguments, self.request, self.client.answer)
             .await
     }
 }
