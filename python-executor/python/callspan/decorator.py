@@ -6,6 +6,7 @@ that describes a file to the executor needs the one, the child that waits for a 
 
 import inspect
 import re
+import types
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar, Unpack, overload
@@ -16,6 +17,7 @@ from callspan import policy
 from callspan.docstring import parse_docstring
 from callspan.errors import ToolDefinitionError
 from callspan.inputs import Inputs
+from callspan.quick import Quick, Unsure
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -26,7 +28,7 @@ class Tool:
 
     def __init__(self, function: Callable[..., Any], name: str | None, description: str | None, **more: Any) -> None:
         """Take what the decorator was given, if it is sound."""
-        if not inspect.isfunction(function):
+        if type(function) is not types.FunctionType:
             raise ToolDefinitionError(f"@tool is for functions, and this is a {type(function).__name__}")
         self.function = function
         self.name = function.__name__ if name is None else name
@@ -36,10 +38,18 @@ class Tool:
             raise self.refuse(
                 "a name starts with a letter, goes on with letters, digits, _ . or -, and has at most 64 characters"
             )
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        if function.__code__.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
             raise self.refuse("a tool returns one value: return a list instead of yielding")
         if more and (why := policy.wrong(more)):
             raise self.refuse(why)
+
+    @cached_property
+    def quick(self) -> Quick | None:
+        """The parameters, if all are plain."""
+        try:
+            return Quick(self.function)
+        except (Unsure, NameError):
+            return None
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -50,6 +60,24 @@ class Tool:
     def validator(self) -> SchemaValidator:
         """What a call's arguments pass."""
         return self.inputs.validator()
+
+    def warm(self) -> None:
+        """Make what the first call would have to make."""
+        _ = self.quick or self.validator
+
+    def arguments(self, arguments_json: str) -> dict[str, Any]:
+        """What the function is to be called with, but for its contexts; raises pydantic's ValidationError."""
+        if self.quick is not None:
+            try:
+                return self.quick.read(arguments_json)
+            except Unsure:
+                pass
+        return self.validator.validate_json(arguments_json)
+
+    @property
+    def contexts(self) -> list[str]:
+        """The names of the parameters that take a Context."""
+        return self.quick.contexts if self.quick is not None else self.inputs.contexts
 
     def declaration(self) -> dict[str, Any]:
         """What the model is told, and the policy that the tool asks for if it does."""

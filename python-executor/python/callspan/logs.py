@@ -17,6 +17,12 @@ LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 _sent = 0
 
 
+def restart() -> None:
+    """Count anew: a call begins."""
+    global _sent
+    _sent = 0
+
+
 def send(level: int, logger: str, message: str) -> None:
     """Tell one record, unless there were too many already."""
     global _sent
@@ -38,6 +44,10 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tell a record; what goes wrong in it is the record's loss only."""
+        if channel.current is None and logging.lastResort is not None:
+            if record.levelno >= logging.lastResort.level:
+                logging.lastResort.handle(record)
+            return
         try:
             message = record.getMessage()
         except Exception as error:  # noqa: BLE001  (a wrong format is no reason to fail the tool)
@@ -50,16 +60,19 @@ class _Handler(logging.Handler):
 _handler = _Handler(logging.INFO)
 
 
+def install() -> None:
+    """Send what is logged at INFO or above to the channel, instead of to standard error; in children, for good."""
+    logging.root.addHandler(_handler)
+    logging.root.setLevel(logging.INFO)
+
+
 @contextmanager
-def taken() -> Iterator[None]:
-    """Within this, what is logged at INFO or above goes to the channel instead of standard error."""
-    global _sent
-    root, before = logging.root, logging.root.level
-    _sent = 0
-    root.addHandler(_handler)
-    root.setLevel(min(before, logging.INFO))
+def installed() -> Iterator[None]:
+    """The same for a while, in a process that has other uses for its log."""
+    before = logging.root.level
+    install()
     try:
         yield
     finally:
-        root.removeHandler(_handler)
-        root.setLevel(before)
+        logging.root.removeHandler(_handler)
+        logging.root.setLevel(before)

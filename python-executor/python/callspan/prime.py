@@ -9,7 +9,7 @@ import datetime
 import importlib
 from typing import Literal
 
-from callspan import runtime
+from callspan import logs, runtime
 from callspan.context import Context
 from callspan.decorator import Tool
 from callspan.errors import ToolFailure
@@ -25,6 +25,7 @@ _LIBRARY = (
 
 def prime() -> None:
     """Import what tools commonly use, and go through a call."""
+    logs.install()
     for name in _LIBRARY.split():
         importlib.import_module(name)
 
@@ -46,3 +47,4 @@ def prime() -> None:
     runtime.run(tool, '{"text":"","number":1}')
     with contextlib.suppress(ToolFailure):
         runtime.run(tool, '{"number":true}')
+    runtime.warm()

@@ -7,6 +7,7 @@ trusting their methods.
 
 import asyncio
 import json
+import marshal
 import os
 import random
 import sys
@@ -40,6 +41,7 @@ __all__ = [
     "ToolFileError",
     "UnknownTool",
     "call_tool",
+    "compile_tool_file",
     "grant_network",
     "load_tool_file",
     "reseed",
@@ -55,37 +57,60 @@ _directories: set[str] = set()
 _session: Session | None = None
 
 
-def load_tool_file(path: str, describe: bool = True, source: str | None = None) -> str:
+def _rehearse(text: str, numbers: list[float]) -> dict[str, object]:
+    return {"text": text, "numbers": numbers}
+
+
+_rehearsal = Tool(_rehearse, "rehearsal", None)
+
+
+def load_tool_file(
+    path: str, describe: bool = True, source: str | bytes | None = None, code: bytes | None = None
+) -> str:
     """Import one tool file and return its declarations: `[{"name", "description", "parameters", "policy"?}, …]`.
 
     Loading a file again replaces its tools. Tools of a broken file are not kept. A child that waits for a call needs
     no declarations, which cost more than all the rest: without `describe` there are none. `source` is the file's text,
-    for who has read it already.
+    for who has read it already; `code` is what `compile_tool_file` made of it, for who need not compile it again.
     """
-    file = os.path.realpath(path)
-    directory = os.path.dirname(file)  # noqa: PTH120  (a Path costs more than the rest of this function)
+    if not path.endswith(".py"):
+        raise ToolFileError(f"{Path(path).name}:1: not a Python file: its name must end in .py")
+    file = os.path.abspath(path)  # noqa: PTH100  (in a fresh child each module that is used costs its pages)
+    directory, _, name = file.rpartition("/")
     _directories.add(directory)
     if directory not in sys.path:
         sys.path.append(directory)  # last: a tool named json.py must not hide the library
-    module_name = f"callspan_tool_{Path(file).stem}"
+    module_name = f"callspan_tool_{name.removesuffix('.py')}"
     start = len(decorator.defined)
     try:
-        _import(file, module_name, source)
+        _import(module_name, file, source, code)
         found = [tool for tool in decorator.defined[start:] if tool.function.__module__ == module_name]
     finally:
         del decorator.defined[start:]
+    if not describe:
+        _register(found, file)
+        return "[]"
     try:
-        declared = [tool.declaration() for tool in found] if describe else []
+        declared = [tool.declaration() for tool in found]
     except BaseException as error:  # noqa: BLE001  (a type hint of the tool's may raise anything)
         raise ToolFileError(_broken(Path(file), error)) from None
-    _register(found, Path(file))
+    _register(found, file)
     return json.dumps(declared, ensure_ascii=False, allow_nan=False)
+
+
+def compile_tool_file(path: str, source: str | bytes | None = None) -> bytes:
+    """The code of a tool file, for other children of this Python that load the same file.
+
+    As little to be trusted as the file itself: only a child that would run the file may be given it.
+    """
+    return marshal.dumps(_compiled(os.path.abspath(path), source))  # noqa: PTH100  (as above)
 
 
 def warm(name: str | None = None) -> None:
     """Make what the first call would have to make: of one loaded tool, or of each."""
     for tool, _ in [_tools[name]] if name else _tools.values():
-        _ = tool.validator
+        tool.warm()
+    run(_rehearsal, '{"text":"","numbers":[1]}')  # a call's own memory is copied now, and not when the call comes
 
 
 def call_tool(name: str, arguments_json: str) -> str:
@@ -102,17 +127,17 @@ def call_tool(name: str, arguments_json: str) -> str:
 def run(tool: Tool, arguments_json: str) -> str:
     """Call one tool; what it tells meanwhile goes to the channel, if there is one."""
     try:
-        arguments = tool.validator.validate_json(arguments_json)
+        arguments = tool.arguments(arguments_json)
     except ValidationError as error:
         raise ToolFailure("InvalidArguments", _invalid(error)) from None
     outbox = Outbox()
-    for parameter in tool.inputs.contexts:
+    for parameter in tool.contexts:
         arguments[parameter] = Context(outbox)
+    logs.restart()
     try:
-        with logs.taken():
-            result = tool.function(**arguments)
-            if type(result) is types.CoroutineType:
-                result = asyncio.run(result)
+        result = tool.function(**arguments)
+        if type(result) is types.CoroutineType:
+            result = asyncio.run(result)
     except BaseException as error:  # noqa: BLE001  (SystemExit and KeyboardInterrupt are the tool's failures as well)
         raise _failure(error) from None
     text = encode(result, outbox)
@@ -143,19 +168,20 @@ def set_environment(environment_json: str) -> None:
     os.environ.update(json.loads(environment_json))
 
 
-def _import(file: str, module_name: str, source: str | bytes | None) -> None:
-    if not file.endswith(".py"):
-        raise ToolFileError(f"{Path(file).name}:1: not a Python file: its name must end in .py")
+def _import(module_name: str, file: str, source: str | bytes | None, code: bytes | None) -> None:
     module = types.ModuleType(module_name)
     module.__file__ = file
     sys.modules[module_name] = module  # dataclasses and type hints look their module up
     try:
-        if source is None:
-            source = Path(file).read_bytes()
-        exec(compile(source, file, "exec", dont_inherit=True), module.__dict__)  # noqa: S102  (this is what loading a tool file means)
+        body = _compiled(file, source) if code is None else marshal.loads(code)  # noqa: S302  (it runs here anyway)
+        exec(body, module.__dict__)  # noqa: S102  (this is what loading a tool file means)
     except BaseException as error:  # noqa: BLE001  (a file that calls sys.exit is broken, too)
         del sys.modules[module_name]
         raise ToolFileError(_broken(Path(file), error)) from None
+
+
+def _compiled(file: str, source: str | bytes | None) -> types.CodeType:
+    return compile(Path(file).read_bytes() if source is None else source, file, "exec", dont_inherit=True)
 
 
 def _broken(file: Path, error: BaseException) -> str:
@@ -171,18 +197,18 @@ def _broken(file: Path, error: BaseException) -> str:
     return f"{place}: {safe_name(kind)}: {message_of(error)}"
 
 
-def _register(found: list[Tool], file: Path) -> None:
+def _register(found: list[Tool], file: str) -> None:
     seen: set[str] = set()
     for tool in found:
-        place = f"{file.name}:{tool.function.__code__.co_firstlineno}"
-        other = _tools.get(tool.name, (None, str(file)))[1]
-        if tool.name in seen or other != str(file):
+        other = _tools[tool.name][1] if tool.name in _tools else file
+        if tool.name in seen or other != file:
+            place = f"{Path(file).name}:{tool.function.__code__.co_firstlineno}"
             where = "above" if tool.name in seen else f"in {Path(other).name}"
             raise ToolFileError(f"{place}: a tool named `{tool.name}` is already defined {where}: rename one of them")
         seen.add(tool.name)
-    for name in [name for name, (_, origin) in _tools.items() if origin == str(file)]:
+    for name in [name for name, (_, origin) in _tools.items() if origin == file]:
         del _tools[name]
-    _tools.update({tool.name: (tool, str(file)) for tool in found})
+    _tools.update({tool.name: (tool, file) for tool in found})
 
 
 def _invalid(error: ValidationError) -> str:

@@ -52,9 +52,9 @@ class Session:
             self._tools = tools_json
             self._space.update({_identifier(tool["name"]): _function(tool) for tool in json.loads(tools_json)})
         outbox, outputs = Outbox(), (sys.stdout, sys.stderr)
+        logs.restart()
         try:
-            with logs.taken():
-                value = self._value(code)
+            value = self._value(code)
         except BaseException as error:  # noqa: BLE001  (whatever a snippet raises, its call is answered)
             _put_right(outputs)
             message = message_of(error)

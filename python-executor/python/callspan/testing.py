@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from callspan import channel, runtime
+from callspan import channel, logs, runtime
 from callspan.decorator import Tool
 from callspan.encode import encode
 from callspan.errors import BadResult, ToolError, ToolFailure, ToolFileError
@@ -62,7 +62,7 @@ def call(function: Callable[..., Any], /, **arguments: Any) -> Result:
         if wrong is not None:
             place = "".join(f"/{step}" for step in wrong.absolute_path)
             raise ToolFailure("invalid_arguments", f"{place}: {wrong.message}" if place else wrong.message)
-        with _scratch(), _channel(told), _printed(result):
+        with _scratch(), _channel(told), _printed(result), logs.installed():
             result.json = runtime.run(tool, given)
     except ToolFailure as failure:
         known = "invalid_arguments" if failure.type_name == "invalid_arguments" else "exception"

@@ -15,7 +15,8 @@ from callspan.runtime import BadResult, ToolFailure
 def told(monkeypatch):
     recorder = channel.Recorder()
     monkeypatch.setattr(channel, "current", recorder)
-    return recorder
+    with logs.installed():
+        yield recorder
 
 
 def test_a_context_is_given_and_the_model_hears_nothing_of_it(load, call, told):
@@ -75,7 +76,6 @@ def test_the_scratch_directory_is_the_working_directory(load, call, tmp_path, mo
 
 
 def test_what_the_library_and_the_context_log_goes_to_the_channel(load, call, told, monkeypatch):
-    monkeypatch.setattr(logging.root, "handlers", [])  # pytest's own fail a test for a wrong format
     load("""
         import logging
         from callspan import Context
@@ -92,8 +92,9 @@ def test_what_the_library_and_the_context_log_goes_to_the_channel(load, call, to
             ctx.debug("from the context")
             ctx.error("wrong \\ud800")
     """)
-    level = logging.root.level
-    call("talk")
+    with monkeypatch.context() as patched:  # pytest's own handlers fail a test for a wrong format
+        patched.setattr(logging.root, "handlers", [logs._handler])
+        call("talk")
     assert [(said["level"], said["logger"], said["message"].split(" (")[0]) for said in told.logs] == [
         ("INFO", "mine", "so much"),
         ("WARNING", "root", "%d"),
@@ -101,7 +102,16 @@ def test_what_the_library_and_the_context_log_goes_to_the_channel(load, call, to
         ("DEBUG", "tool", "from the context"),
         ("ERROR", "tool", "wrong \\ud800"),
     ]
-    assert (logging.root.handlers, logging.root.level) == ([], level)
+
+
+def test_the_log_of_a_process_is_its_own_again_afterwards(capfd):
+    handlers, level = logging.root.handlers[:], logging.root.level
+    with logs.installed():
+        assert logging.root.handlers == [*handlers, logs._handler]
+        logging.getLogger("x").info("told to nobody")
+        logging.getLogger("x").warning("nobody is there")
+    assert (logging.root.handlers, logging.root.level) == (handlers, level)
+    assert capfd.readouterr().err == "nobody is there\n"
 
 
 def test_a_flood_of_records_is_cut_and_says_so(load, call, told):

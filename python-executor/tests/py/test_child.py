@@ -3,10 +3,15 @@
 import json
 import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy
+import pytest
 
 from callspan import runtime
+from callspan.runtime import ToolFailure
 
 
 def test_a_child_gets_seeds_of_its_own():
@@ -34,8 +39,61 @@ def test_a_waiting_child_makes_no_schema_and_its_call_makes_no_validator(tmp_pat
     monkeypatch.setattr("callspan.decorator.Tool.declaration", None)
     assert runtime.load_tool_file(str(file), describe=False) == "[]"
     runtime.warm()
+    monkeypatch.setattr("callspan.quick.Quick.__init__", None)
     monkeypatch.setattr("callspan.inputs.Inputs.validator", None)
     assert runtime.call_tool("f", '{"x": 1}') == "1"
+
+
+def test_a_waiting_child_is_given_the_code_and_reads_no_file(tmp_path):
+    file = tmp_path / "t.py"
+    file.write_text("from callspan import tool\n@tool\ndef f(x: int):\n    return 1 / x\n")
+    code = runtime.compile_tool_file(str(file))
+    file.unlink()
+    runtime.load_tool_file(str(file), describe=False, code=code)
+    with pytest.raises(ToolFailure) as caught:
+        runtime.call_tool("f", '{"x": 0}')
+    assert caught.value.traceback == "t.py:4 in f"
+
+
+def test_loading_and_calling_stay_cheap(tmp_path):
+    """The pages that a child copies are what it costs; a machine under load does not change their number."""
+    source = "from callspan import tool\n@tool\ndef f(x: float, y: str = 'a', z: list[str] = []): return [x, y, z]\n"
+    (tmp_path / "t.py").write_text(source)
+    measured = subprocess.run(
+        [sys.executable, "-B", "-c", PAGES, tmp_path / "t.py"],
+        env={"PYTHONPATH": str(Path(runtime.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loading, warming, calling = json.loads(measured.stdout)
+    assert loading < 350
+    assert warming < 250
+    assert calling < 40
+
+
+PAGES = """
+import gc, json, os, resource, sys
+from callspan import prime, runtime
+prime.prime()
+code = runtime.compile_tool_file(sys.argv[1])
+gc.collect()
+gc.freeze()
+def pages():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+if os.fork() == 0:
+    pages()
+    marks = [pages()]
+    runtime.load_tool_file(sys.argv[1], describe=False, code=code)
+    marks.append(pages())
+    runtime.warm()
+    marks.append(pages())
+    runtime.call_tool("f", '{"x": 1, "z": ["b"]}')
+    marks.append(pages())
+    os.write(1, json.dumps([b - a for a, b in zip(marks, marks[1:])]).encode())
+    os._exit(0)
+os.wait()
+"""
 
 
 def test_numpy_and_pandas_work_in_tools(load, call):

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from callspan import inputs as inputs_module
 from callspan import runtime
+from callspan.quick import Unsure
 from callspan.runtime import ToolFailure, ToolFileError
 
 HEADER = """
@@ -251,6 +252,67 @@ def test_the_quick_validator_judges_as_pydantics_own(load, hint, values):
     quick, whole = inputs.validator(), inputs._adapter(inputs._hints).validator
     for text in ["{}", "[]", '{"x": 1, "y": 2}', "{", *(f'{{"x": {value}}}' for value in values)]:
         assert repr(judged(quick, text)) == repr(judged(whole, text)), text
+
+
+PLAIN = [
+    ("int", ["0", "-0", "7", str(2**70), "9" * 5000, "1.0", "1e3", "true", '"1"', "null"]),
+    (
+        "float",
+        ["0", "-0", "-0.0", "1", "0.1", "1e3", "1e999", "NaN", "Infinity", str(2**53 + 1), "9" * 400, "true", '"1"'],
+    ),
+    ("bool", ["true", "false", "1", "0", '"true"']),
+    ("str", ['"a"', '"\\u00e9"', '"\\ud800"', '"\\ud83d\\ude00"', '"é😀"', '"\\n"', '"\n"', "1", "null"]),
+    ("Literal['a', 'b']", ['"a"', '"c"', '""', "1", "null"]),
+    ("Optional[int]", ["null", "1", '"1"', "1.0"]),
+    ("float | None", ["null", "1", "1.5", '"x"']),
+    ("list[str]", ["[]", '["a"]', "[1]", '"a"', '[["a"]]', "[null]"]),
+    ("list[list[float]]", ["[[1], [2.5]]", "[[NaN]]", "[1]"]),
+    ("'int'", ["1", '"x"']),
+]
+
+
+@pytest.mark.parametrize(("hint", "values"), PLAIN)
+def test_what_is_read_without_pydantic_is_what_pydantic_would_have_read(load, hint, values):
+    load(HEADER + f"\n@tool\ndef f(x: {hint}, *, y: int = 1): ...\n@tool\ndef g(x: {hint} = 0, y: int = 1): ...\n")
+    texts = [f'{{"x": {value}}}' for value in values]
+    texts += ["{}", "[]", "", "{", '{"x": 1, "z": 1}', '{"x": 1, "x": "a"}', '{"y": 2}', '{"x": 1} 2', '\ufeff{"x": 1}']
+    for name in "fg":
+        one, sure = runtime._tools[name][0], 0
+        for text in texts:
+            try:
+                quick = one.quick.read(text)
+            except Unsure:
+                continue
+            sure += 1
+            assert repr(quick) == repr(one.validator.validate_json(text)), text
+        assert sure >= 1
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["x: Point", "x: datetime.date", "x: Annotated[int, Field(ge=1)]", "x: list", "x: int | str", "x: Level", "x: Any"],
+)
+def test_what_is_not_plain_is_left_to_pydantic(load, signature):
+    load(HEADER + f"\n@tool\ndef f({signature}): ...\n")
+    assert runtime._tools["f"][0].quick is None
+
+
+def test_a_function_with_attributes_or_a_wrapper_is_left_to_pydantic(load, call):
+    load("""
+        import functools
+
+        def twice(function):
+            @functools.wraps(function)
+            def wrapper(*args, **more):
+                return 2 * function(*args, **more)
+            return wrapper
+
+        @tool
+        @twice
+        def f(x: int): return x
+    """)
+    assert runtime._tools["f"][0].quick is None
+    assert call("f", x=2) == 4
 
 
 @pytest.mark.parametrize(
