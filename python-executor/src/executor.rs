@@ -77,6 +77,11 @@ impl Executor {
             },
             file: profile.file.as_ref().map(|file| file.path.clone()),
             source: profile.file.as_ref().map(|file| file.source.to_string()),
+            code: profile
+                .file
+                .as_ref()
+                .map(|file| file.code.to_string())
+                .unwrap_or_default(),
             describe,
             environment: environment(&profile.policy),
             network: profile

@@ -26,6 +26,9 @@ pub(crate) struct ToolFile {
     pub(crate) path: PathBuf,
     /// Its text, so that a version outlives a change of the file.
     pub(crate) source: Arc<str>,
+    /// Its text compiled, in hexadecimal. It comes from a child that ran the file, so only children that run the same
+    /// file are given it. Empty: not compiled yet.
+    pub(crate) code: Arc<str>,
 }
 
 impl Profile {

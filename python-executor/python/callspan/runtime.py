@@ -41,7 +41,7 @@ __all__ = [
     "ToolFileError",
     "UnknownTool",
     "call_tool",
-    "compile_tool_file",
+    "describe_tool_file",
     "grant_network",
     "load_tool_file",
     "reseed",
@@ -51,6 +51,8 @@ __all__ = [
 ]
 
 MAX_FRAMES = 20
+MAX_CODE = 512 << 10
+"""Characters of a file's code that other children are given; a larger file is compiled by each."""
 
 _tools: dict[str, tuple[Tool, str]] = {}
 _directories: set[str] = set()
@@ -64,14 +66,12 @@ def _rehearse(text: str, numbers: list[float]) -> dict[str, object]:
 _rehearsal = Tool(_rehearse, "rehearsal", None)
 
 
-def load_tool_file(
-    path: str, describe: bool = True, source: str | bytes | None = None, code: bytes | None = None
-) -> str:
+def load_tool_file(path: str, describe: bool = True, source: str | bytes | None = None, code: str = "") -> str:
     """Import one tool file and return its declarations: `[{"name", "description", "parameters", "policy"?}, …]`.
 
     Loading a file again replaces its tools. Tools of a broken file are not kept. A child that waits for a call needs
     no declarations, which cost more than all the rest: without `describe` there are none. `source` is the file's text,
-    for who has read it already; `code` is what `compile_tool_file` made of it, for who need not compile it again.
+    for who has read it already; `code` is what `describe_tool_file` made of it, which saves compiling it.
     """
     if not path.endswith(".py"):
         raise ToolFileError(f"{Path(path).name}:1: not a Python file: its name must end in .py")
@@ -98,12 +98,14 @@ def load_tool_file(
     return json.dumps(declared, ensure_ascii=False, allow_nan=False)
 
 
-def compile_tool_file(path: str, source: str | bytes | None = None) -> bytes:
-    """The code of a tool file, for other children of this Python that load the same file.
+def describe_tool_file(path: str, source: str | bytes | None = None) -> str:
+    """Import a tool file; gives `{"tools": its declarations, "code": its code}` for the executor and other children.
 
-    As little to be trusted as the file itself: only a child that would run the file may be given it.
+    The code is as little to be trusted as the file itself: only a child that would run the file may be given it.
     """
-    return marshal.dumps(_compiled(os.path.abspath(path), source))  # noqa: PTH100  (as above)
+    declared = load_tool_file(path, True, source)
+    code = marshal.dumps(_compiled(os.path.abspath(path), source)).hex()  # noqa: PTH100  (as above)
+    return f'{{"tools":{declared},"code":"{code if len(code) <= MAX_CODE else ""}"}}'
 
 
 def warm(name: str | None = None) -> None:
@@ -168,12 +170,12 @@ def set_environment(environment_json: str) -> None:
     os.environ.update(json.loads(environment_json))
 
 
-def _import(module_name: str, file: str, source: str | bytes | None, code: bytes | None) -> None:
+def _import(module_name: str, file: str, source: str | bytes | None, code: str) -> None:
     module = types.ModuleType(module_name)
     module.__file__ = file
     sys.modules[module_name] = module  # dataclasses and type hints look their module up
     try:
-        body = _compiled(file, source) if code is None else marshal.loads(code)  # noqa: S302  (it runs here anyway)
+        body = marshal.loads(bytes.fromhex(code)) if code else _compiled(file, source)  # noqa: S302  (it runs here anyway)
         exec(body, module.__dict__)  # noqa: S102  (this is what loading a tool file means)
     except BaseException as error:  # noqa: BLE001  (a file that calls sys.exit is broken, too)
         del sys.modules[module_name]

@@ -42,6 +42,13 @@ pub(crate) struct Catalogue {
     files: Vec<Read>,
 }
 
+/// What the child that imported a file says of it.
+#[derive(Debug, Deserialize)]
+struct Description {
+    tools: Vec<Described>,
+    code: String,
+}
+
 /// What a file says of one of its tools.
 #[derive(Debug, Deserialize)]
 struct Described {
@@ -267,9 +274,10 @@ async fn describe(
     file: &Read,
 ) -> Result<(ToolFile, Vec<Described>), String> {
     let source = file.source.clone()?;
-    let tools = ToolFile {
+    let mut tools = ToolFile {
         path: file.path.clone(),
         source,
+        code: Arc::default(),
     };
     let policy: &Policy = &executor.base;
     let profile = Profile::new(Some(tools.clone()), policy.clone());
@@ -279,9 +287,10 @@ async fn describe(
         .map_err(|error| error.to_string())?;
     match child.warmed(WARMING, policy.output()).await {
         Ok(json) => {
-            let described = serde_json::from_slice(&json)
+            let described: Description = serde_json::from_slice(&json)
                 .map_err(|error| format!("the description of its tools is not usable: {error}"))?;
-            Ok((tools, described))
+            tools.code = described.code.into();
+            Ok((tools, described.tools))
         }
         Err(Cold::Failure(Failure::Exception { kind, message, .. })) => {
             Err(if message.is_empty() { kind } else { message })

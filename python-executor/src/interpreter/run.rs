@@ -27,11 +27,14 @@ pub(crate) fn warm(warm: &Warm, bridge: &Bridge) -> Result<String, Failure> {
                 return Ok("[]".to_owned());
             };
             let file = file.to_string_lossy().into_owned();
-            let file = (file, warm.describe, warm.source.clone());
-            let told = runtime.call_method1("load_tool_file", file)?;
-            if !warm.describe {
-                runtime.call_method0("warm")?;
+            if warm.describe {
+                return runtime
+                    .call_method1("describe_tool_file", (file, &warm.source))?
+                    .extract();
             }
+            let file = (file, false, &warm.source, &warm.code);
+            let told = runtime.call_method1("load_tool_file", file)?;
+            runtime.call_method0("warm")?;
             told.extract()
         })
     })

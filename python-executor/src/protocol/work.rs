@@ -15,6 +15,8 @@ pub(crate) struct Warm {
     pub(crate) file: Option<PathBuf>,
     /// That file's text.
     pub(crate) source: Option<String>,
+    /// What Python's compiler made of it in the child that described the file; empty: to be compiled.
+    pub(crate) code: String,
     /// Tell what the file's tools are.
     pub(crate) describe: bool,
     /// Variables of the tool's environment.

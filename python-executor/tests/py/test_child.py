@@ -47,12 +47,19 @@ def test_a_waiting_child_makes_no_schema_and_its_call_makes_no_validator(tmp_pat
 def test_a_waiting_child_is_given_the_code_and_reads_no_file(tmp_path):
     file = tmp_path / "t.py"
     file.write_text("from callspan import tool\n@tool\ndef f(x: int):\n    return 1 / x\n")
-    code = runtime.compile_tool_file(str(file))
+    described = json.loads(runtime.describe_tool_file(str(file)))
+    assert [tool["name"] for tool in described["tools"]] == ["f"]
     file.unlink()
-    runtime.load_tool_file(str(file), describe=False, code=code)
+    runtime.load_tool_file(str(file), describe=False, code=described["code"])
     with pytest.raises(ToolFailure) as caught:
         runtime.call_tool("f", '{"x": 0}')
     assert caught.value.traceback == "t.py:4 in f"
+
+
+def test_the_code_of_a_large_file_is_not_carried_around(tmp_path):
+    file = tmp_path / "t.py"
+    file.write_text("x = " + repr([f"item {n}" for n in range(40_000)]))
+    assert json.loads(runtime.describe_tool_file(str(file)))["code"] == ""
 
 
 def test_loading_and_calling_stay_cheap(tmp_path):
@@ -76,7 +83,8 @@ PAGES = """
 import gc, json, os, resource, sys
 from callspan import prime, runtime
 prime.prime()
-code = runtime.compile_tool_file(sys.argv[1])
+code = json.loads(runtime.describe_tool_file(sys.argv[1]))["code"]
+runtime._tools.clear()
 gc.collect()
 gc.freeze()
 def pages():
