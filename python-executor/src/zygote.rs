@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::{
     child, interpreter,
     protocol::control::{Ended, Order, Report, receive, send},
-    sandbox::{self, Level, Plan},
+    sandbox::{self, Level, NoJail, Plan},
 };
 
 /// The process's main function. Its standard input is the socket to the supervisor; at its end this process ends, its
@@ -23,7 +23,10 @@ pub(crate) fn main(plan: &str) -> io::Result<()> {
     let plan: Plan = serde_json::from_str(plan)?;
     let mut jail = match sandbox::enter(&plan, control.as_fd()) {
         Ok(jail) => jail,
-        Err(lacks) => return send(&control, &Report::Unavailable(lacks), &[]),
+        Err(NoJail::Unavailable(lacks)) => {
+            return send(&control, &Report::Unavailable(lacks), &[]);
+        }
+        Err(NoJail::Unreadable(no)) => return fail(&control, no.what, &no.fix),
     };
     let python = match interpreter::start(&jail.inside().venv, &jail.inside().package) {
         Ok(version) => version,

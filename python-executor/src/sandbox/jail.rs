@@ -10,7 +10,7 @@ use std::{
 
 use landlock::RulesetCreated;
 use rustix::{
-    fs::{Access, AtFlags, CWD, Mode, accessat},
+    fs::Mode,
     process::{
         Pid, PidfdFlags, Signal, getpid, pidfd_open, set_parent_process_death_signal, setsid, umask,
     },
@@ -23,7 +23,9 @@ use super::{
     namespaces::{Identity, separate},
     nanny,
     plan::{BOX, Inside, Level, Plan},
-    privileges, room,
+    privileges,
+    readable::{self, Unreadable},
+    room,
     root::{self, DEVICES, Failed, Staged},
     unavailable::{Lack, Unavailable, namespaces as unavailable},
 };
@@ -65,14 +67,35 @@ impl Proc {
     }
 }
 
+/// Why there is no jail.
+#[derive(Debug)]
+pub(crate) enum NoJail {
+    /// The machine cannot give this level.
+    Unavailable(Unavailable),
+    /// It can, but its user could not read what it is to read.
+    Unreadable(Unreadable),
+}
+
+impl From<Unavailable> for NoJail {
+    fn from(lacks: Unavailable) -> Self {
+        Self::Unavailable(lacks)
+    }
+}
+
+impl From<Unreadable> for NoJail {
+    fn from(no: Unreadable) -> Self {
+        Self::Unreadable(no)
+    }
+}
+
 /// Puts the calling process, which must have one thread and nothing of Python yet, into the jail. Full: what goes on
 /// from here is a child of the process that called. That one stays behind and watches: it ends as its child ends, and
 /// kills it when the other end of `lifeline` is closed.
-pub(crate) fn enter(plan: &Plan, lifeline: BorrowedFd<'_>) -> Result<Jail, Unavailable> {
+pub(crate) fn enter(plan: &Plan, lifeline: BorrowedFd<'_>) -> Result<Jail, NoJail> {
     if plan.level != Level::None {
         let missing = super::missing();
         if !missing.is_empty() {
-            return Err(Unavailable(missing));
+            return Err(Unavailable(missing).into());
         }
     }
     let filters = Filters::compile().map_err(|what| {
@@ -109,7 +132,7 @@ fn wall_off(
     plan: &Plan,
     inside: &Inside,
     lifeline: BorrowedFd<'_>,
-) -> Result<(Proc, Full), Unavailable> {
+) -> Result<(Proc, Full), NoJail> {
     // A terminal's signals are the supervisor's to handle. It fails only where there is a session already.
     let _ = setsid();
     let identity = separate()?;
@@ -118,10 +141,21 @@ fn wall_off(
         0 => {}
         pid => match Pid::from_raw(pid) {
             Some(zygote) if pid > 0 => nanny::watch(zygote, lifeline, identity),
-            _ => return Err(unavailable("fork", &io::Error::last_os_error())),
+            _ => return Err(unavailable("fork", &io::Error::last_os_error()).into()),
         },
     }
-    settle(plan, inside, identity).map_err(|(step, error)| unavailable(&step, &error))
+    let settled =
+        settle(plan, inside, identity).map_err(|(step, error)| unavailable(&step, &error))?;
+    if identity.is_another_user() {
+        for (inside, host) in [
+            (&inside.venv, &plan.venv),
+            (&inside.package, &plan.package),
+            (&inside.tools, &plan.tools),
+        ] {
+            readable::check(inside, host)?;
+        }
+    }
+    Ok(settled)
 }
 
 /// The first process of the new namespaces makes itself at home.
@@ -141,52 +175,12 @@ fn settle(plan: &Plan, inside: &Inside, identity: Identity) -> Result<(Proc, Ful
     // Not before: a change of user clears it.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|no| step("prctl")(no.into()))?;
     let staged = pieces.assemble()?;
-    if identity.is_another_user() {
-        for (inside, host) in [
-            (&inside.venv, &plan.venv),
-            (&inside.package, &plan.package),
-            (&inside.tools, &plan.tools),
-        ] {
-            readable(inside, inside, host)?;
-        }
-    }
     let full = Full {
         process,
         staged,
         rules: None,
     };
     Ok((proc, full))
-}
-
-/// Whoever is root may read what the jail, as another user, may not: that is told now, not by each call.
-fn readable(path: &Path, inside: &Path, host: &Path) -> Result<(), Failed> {
-    let fail = |error: rustix::io::Errno| {
-        let name = host.join(path.strip_prefix(inside).unwrap_or(path));
-        let what = format!(
-            "the tools' user, nobody, cannot read {}; cure: chmod -R a+rX {}",
-            name.display(),
-            host.display()
-        );
-        (what, error.into())
-    };
-    let is_directory = path.symlink_metadata().is_ok_and(|kind| kind.is_dir());
-    let access = if is_directory {
-        Access::READ_OK | Access::EXEC_OK
-    } else {
-        Access::READ_OK
-    };
-    match accessat(CWD, path, access, AtFlags::empty()) {
-        // A link to nowhere is nobody's to read.
-        Err(rustix::io::Errno::NOENT) => return Ok(()),
-        other => other.map_err(fail)?,
-    }
-    if is_directory {
-        let entries = fs::read_dir(path).map_err(|error| (path.display().to_string(), error))?;
-        for entry in entries.flatten() {
-            readable(&entry.path(), inside, host)?;
-        }
-    }
-    Ok(())
 }
 
 impl Jail {

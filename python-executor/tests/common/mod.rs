@@ -48,6 +48,9 @@ impl Executor {
             .prefix("cs-")
             .tempdir_in("/tmp")
             .unwrap();
+        // Some tests start it as another user.
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(room.path(), all).unwrap();
         let tools = room.path().join("tools");
         std::fs::create_dir(&tools).unwrap();
         for (name, text) in files {
