@@ -58,7 +58,7 @@ def fail(how: str) -> str:
         return "honest"
     if how == "patch":
         from callspan import runtime
-        runtime._failure = lambda error: runtime.ToolFailure("E", "x" * (2 << 20))
+        runtime.failure = lambda error: runtime.ToolFailure("E", "x" * (2 << 20))
         raise ValueError
     if how == "file":
         with open("big", "wb") as file:

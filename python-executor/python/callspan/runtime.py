@@ -6,13 +6,16 @@ trusting their methods.
 """
 
 import asyncio
+import inspect
 import json
 import marshal
 import os
 import random
 import sys
 import types
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -22,17 +25,14 @@ from callspan.context import Context
 from callspan.decorator import Tool
 from callspan.encode import encode
 from callspan.errors import (
-    MAX_MESSAGE,
     BadResult,
-    ToolDefinitionError,
     ToolFailure,
     ToolFileError,
     UnknownTool,
-    message_of,
-    safe_name,
     text_of,
 )
 from callspan.network import grant_network
+from callspan.report import broken, directories, failure, invalid
 from callspan.snippet import Session
 
 __all__ = [
@@ -50,20 +50,12 @@ __all__ = [
     "warm",
 ]
 
-MAX_FRAMES = 20
 MAX_CODE = 512 << 10
 """Characters of a file's code that other children are given; a larger file is compiled by each."""
 
 _tools: dict[str, tuple[Tool, str]] = {}
-_directories: set[str] = set()
 _session: Session | None = None
-
-
-def _rehearse(text: str, numbers: list[float]) -> dict[str, object]:
-    return {"text": text, "numbers": numbers}
-
-
-_rehearsal = Tool(_rehearse, "rehearsal", None)
+_runner: asyncio.Runner | None = None
 
 
 def load_tool_file(path: str, describe: bool = True, source: str | bytes | None = None, code: str = "") -> str:
@@ -77,7 +69,7 @@ def load_tool_file(path: str, describe: bool = True, source: str | bytes | None 
         raise ToolFileError(f"{Path(path).name}:1: not a Python file: its name must end in .py")
     file = os.path.abspath(path)  # noqa: PTH100  (in a fresh child each module that is used costs its pages)
     directory, _, name = file.rpartition("/")
-    _directories.add(directory)
+    directories.add(directory)
     if directory not in sys.path:
         sys.path.append(directory)  # last: a tool named json.py must not hide the library
     module_name = f"callspan_tool_{name.removesuffix('.py')}"
@@ -93,7 +85,7 @@ def load_tool_file(path: str, describe: bool = True, source: str | bytes | None 
     try:
         declared = [tool.declaration() for tool in found]
     except BaseException as error:  # noqa: BLE001  (a type hint of the tool's may raise anything)
-        raise ToolFileError(_broken(Path(file), error)) from None
+        raise ToolFileError(broken(Path(file), error)) from None
     _register(found, file)
     return json.dumps(declared, ensure_ascii=False, allow_nan=False)
 
@@ -109,10 +101,34 @@ def describe_tool_file(path: str, source: str | bytes | None = None) -> str:
 
 
 def warm(name: str | None = None) -> None:
-    """Make what the first call would have to make: of one loaded tool, or of each."""
-    for tool, _ in [_tools[name]] if name else _tools.values():
+    """Make what the first call would have to make: of one loaded tool, or of each; of a snippet, if there is no tool.
+
+    And go through a call, so that the memory that any call changes is copied now and not when one comes.
+    """
+    global _runner
+    tools = [_tools[name][0]] if name else [tool for tool, _ in _tools.values()]
+    for tool in tools:
         tool.warm()
-    run(_rehearsal, '{"text":"","numbers":[1]}')  # a call's own memory is copied now, and not when the call comes
+    if not tools:
+        Session().run("0", "[]")
+        return
+    run(_rehearsal, '{"text":"","numbers":[1]}')
+    if any(tool.function.__code__.co_flags & inspect.CO_COROUTINE for tool in tools):
+        run(_rehearsal_async, "{}")
+        _runner = asyncio.Runner()
+        _runner.get_loop()
+
+
+def _rehearse(text: str, numbers: list[float]) -> dict[str, object]:
+    return {"text": text, "numbers": numbers}
+
+
+async def _rehearse_async() -> None:
+    await asyncio.sleep(0)
+
+
+_rehearsal = Tool(_rehearse, "rehearsal", None)
+_rehearsal_async = Tool(_rehearse_async, "rehearsal", None)
 
 
 def call_tool(name: str, arguments_json: str) -> str:
@@ -131,7 +147,7 @@ def run(tool: Tool, arguments_json: str) -> str:
     try:
         arguments = tool.arguments(arguments_json)
     except ValidationError as error:
-        raise ToolFailure("InvalidArguments", _invalid(error)) from None
+        raise ToolFailure("InvalidArguments", invalid(error)) from None
     outbox = Outbox()
     for parameter in tool.contexts:
         arguments[parameter] = Context(outbox)
@@ -139,12 +155,20 @@ def run(tool: Tool, arguments_json: str) -> str:
     try:
         result = tool.function(**arguments)
         if type(result) is types.CoroutineType:
-            result = asyncio.run(result)
+            result = _awaited(result)
     except BaseException as error:  # noqa: BLE001  (SystemExit and KeyboardInterrupt are the tool's failures as well)
-        raise _failure(error) from None
+        raise failure(error) from None
     text = encode(result, outbox)
     outbox.send()
     return text
+
+
+def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run it as asyncio.run does, in the event loop that was made ahead if there is one."""
+    global _runner
+    runner, _runner = _runner or asyncio.Runner(), None
+    with runner:
+        return runner.run(coroutine)
 
 
 def run_code(code: str, tools_json: str) -> str:
@@ -179,24 +203,11 @@ def _import(module_name: str, file: str, source: str | bytes | None, code: str) 
         exec(body, module.__dict__)  # noqa: S102  (this is what loading a tool file means)
     except BaseException as error:  # noqa: BLE001  (a file that calls sys.exit is broken, too)
         del sys.modules[module_name]
-        raise ToolFileError(_broken(Path(file), error)) from None
+        raise ToolFileError(broken(Path(file), error)) from None
 
 
 def _compiled(file: str, source: str | bytes | None) -> types.CodeType:
     return compile(Path(file).read_bytes() if source is None else source, file, "exec", dont_inherit=True)
-
-
-def _broken(file: Path, error: BaseException) -> str:
-    kind = type(error)
-    if kind is ToolDefinitionError and error.line:
-        return f"{Path(error.file).name}:{error.line}: {error}"
-    if kind is FileNotFoundError and error.filename == str(file):
-        return f"{file.name}:1: no such file: {file}"
-    if issubclass(kind, SyntaxError) and error.filename:
-        return f"{Path(error.filename).name}:{error.lineno or 1}: {safe_name(kind)}: {error.msg}"
-    frames = _frames(error)
-    place = frames[-1].split(" in ")[0] if frames else f"{file.name}:1"
-    return f"{place}: {safe_name(kind)}: {message_of(error)}"
 
 
 def _register(found: list[Tool], file: str) -> None:
@@ -211,27 +222,3 @@ def _register(found: list[Tool], file: str) -> None:
     for name in [name for name, (_, origin) in _tools.items() if origin == file]:
         del _tools[name]
     _tools.update({tool.name: (tool, file) for tool in found})
-
-
-def _invalid(error: ValidationError) -> str:
-    parts = []
-    for item in error.errors(include_url=False, include_context=False, include_input=False)[:5]:
-        place = ".".join(str(step) for step in item["loc"]) or "arguments"
-        parts.append(f"`{place}`: {item['msg']}")
-    return text_of("; ".join(parts), MAX_MESSAGE)
-
-
-def _failure(error: BaseException) -> ToolFailure:
-    return ToolFailure(safe_name(type(error)), message_of(error), "\n".join(_frames(error)))
-
-
-def _frames(error: BaseException) -> list[str]:
-    """The frames in the user's own files, outermost first, by file name only: paths would tell about the host."""
-    step = BaseException.__dict__["__traceback__"].__get__(error)
-    lines: list[str] = []
-    while step is not None:
-        code = step.tb_frame.f_code
-        if str(Path(code.co_filename).parent) in _directories:
-            lines.append(f"{Path(code.co_filename).name}:{step.tb_lineno} in {code.co_name}")
-        step = step.tb_next
-    return lines[-MAX_FRAMES:]

@@ -24,6 +24,7 @@ pub(crate) fn warm(warm: &Warm, bridge: &Bridge) -> Result<String, Failure> {
                 runtime.call_method1("grant_network", (warm.network.clone(),))?;
             }
             let Some(file) = &warm.file else {
+                runtime.call_method0("warm")?;
                 return Ok("[]".to_owned());
             };
             let file = file.to_string_lossy().into_owned();

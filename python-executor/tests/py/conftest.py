@@ -5,14 +5,14 @@ import textwrap
 
 import pytest
 
-from callspan import decorator, runtime
+from callspan import decorator, report, runtime
 
 
 @pytest.fixture(autouse=True)
 def _clean_registry():
     yield
     runtime._tools.clear()
-    runtime._directories.clear()
+    report.directories.clear()
     decorator.defined.clear()
 
 
