@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -48,8 +47,11 @@ def test_an_installed_executor_finds_its_venv_and_tools(room: Path) -> None:
     assert made.status == 0, made.stderr
     process_env = {"HOME": str(room), "PATH": PATH}
     (prefix / "share" / "callspan" / "tools" / "only_here.py").write_text(
-        'from callspan import tool\n\n@tool\ndef only_here() -> str:\n    """Say where."""\n    return __file__\n'
+        "from callspan import tool\n\nimport only_in_this_venv\n\n"
+        '@tool\ndef only_here() -> str:\n    """Say where."""\n    return only_in_this_venv.PLACE\n'
     )
+    [packages] = (prefix / "lib" / "callspan" / "venv" / "lib").glob("python3*/site-packages")
+    (packages / "only_in_this_venv.py").write_text("PLACE = 'the installed venv'\n")
     server = subprocess.Popen(
         [prefix / "bin" / "python-executor", "--socket", room / "s"],
         cwd=room,
@@ -62,7 +64,7 @@ def test_an_installed_executor_finds_its_venv_and_tools(room: Path) -> None:
         with Wire(room / "s") as wire:
             result = wire.ask(1, call_tool={"name": "only_here", "arguments": {}})["tool_result"]
         assert result["outcome"] == "ok", result
-        assert os.fspath(prefix) in json.loads(result["result"])
+        assert json.loads(result["result"]) == "the installed venv"
     finally:
         server.terminate()
         server.wait(30)
