@@ -80,14 +80,15 @@ class Tool:
         return self.quick.contexts if self.quick is not None else self.inputs.contexts
 
     def declaration(self) -> dict[str, Any]:
-        """What the model is told, and the policy that the tool asks for if it does."""
+        """What the model is told; and for the executor the policy that the tool asks for, and what may be null."""
         summary, documented = parse_docstring(self.function.__doc__)
         said = {
             "name": self.name,
             "description": self._description or summary,
             "parameters": self.inputs.schema(documented),
         }
-        return said | ({"policy": self.policy} if self.policy else {})
+        more = {"policy": self.policy, "nullable": self.inputs.nullable()}
+        return said | {key: value for key, value in more.items() if value}
 
     def refuse(self, why: str) -> ToolDefinitionError:
         """An error that names the tool's place."""

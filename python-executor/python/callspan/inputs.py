@@ -83,6 +83,11 @@ class Inputs:
             raise self._refuse(f"`{min(foreign)}` is the alias of a parameter: give the parameter itself that name")
         return _finish(schema, self._parameters)
 
+    def nullable(self) -> list[str]:
+        """The parameters that may be null although the schema does not say so: null is their default as well."""
+        names = [name for name, parameter in self._parameters.items() if parameter.default is None]
+        return [name for name in names if _takes_null(self._hints[name])]
+
     def _adapter(self, hints: dict[str, Any]) -> TypeAdapter[dict[str, Any]]:
         fields = {name: NotRequired[hint] if self._has_default(name) else hint for name, hint in hints.items()}
         arguments = TypedDict("Arguments", fields)  # type: ignore[operator]
@@ -94,6 +99,14 @@ class Inputs:
 
     def _no_json(self, error: PydanticUserError | PydanticInvalidForJsonSchema) -> ToolDefinitionError:
         return self._refuse(f"a type hint has no JSON form: {error.message.splitlines()[0]}")
+
+
+def _takes_null(hint: Any) -> bool:
+    try:
+        TypeAdapter(hint).validate_python(None)
+    except Exception:  # noqa: BLE001  (a type's own validator may raise anything)
+        return False
+    return True
 
 
 def _is_common(hint: Any) -> bool:

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -58,7 +58,9 @@ def call(function: Callable[..., Any], /, **arguments: Any) -> Result:
     tool = _tool(function)
     result, told = Result("ok"), channel.Recorder()
     try:
-        wrong = next(_schema_validator(function).iter_errors(json.loads(given)), None)
+        nullable = tool.inputs.nullable()
+        checked = {name: one for name, one in json.loads(given).items() if one is not None or name not in nullable}
+        wrong = next(_schema_validator(function).iter_errors(checked), None)
         if wrong is not None:
             place = "".join(f"/{step}" for step in wrong.absolute_path)
             raise ToolFailure("invalid_arguments", f"{place}: {wrong.message}" if place else wrong.message)
@@ -149,36 +151,50 @@ class Sandbox:
     def call(self, name: str, /, **arguments: Any) -> Result:
         """Call a tool by name, as a client would."""
         given = encode(arguments, what="arguments")
-        *deltas, last = self._ask({"call_tool": {"name": name, "arguments": json.loads(given)}})
-        if "error" in last:
-            raise ToolError(last["error"].get("code", "error"), last["error"].get("message", ""))
-        ended, told = last["tool_result"], [frame.get("delta", {}) for frame in deltas]
-        result = Result(ended["outcome"], ended.get("result", ""))
-        if "error" in ended:
-            result.error = ToolError(ended["error"].get("type", ""), ended["error"].get("message", ""))
-            result.traceback = ended["error"].get("traceback", "")
-        result.stdout, result.stderr = ended.get("stdout", ""), ended.get("stderr", "")
-        result.progress = [delta["progress"] for delta in told if "progress" in delta]
-        result.logs = [record for delta in told for record in delta.get("logs", [])]
-        result.artefacts = {
-            one["name"]: (one["media_type"], base64.b64decode(one.get("data", "")))
-            for one in ended.get("artefacts", [])
-        }
-        return result
+        return _result(self._ask({"call_tool": {"name": name, "arguments": json.loads(given)}}))
 
-    def _ask(self, body: dict[str, Any]) -> list[dict[str, Any]]:
-        """Send one request; gives all frames of its answer."""
+    def run_code(self, code: str, allow: Container[str] = ()) -> Result:
+        """Run a snippet; its calls of the tools that are named in `allow` are approved, all others denied."""
+        return _result(self._ask({"run_code": {"code": code, "decides": True}}, allow))
+
+    def _ask(self, body: dict[str, Any], allow: Container[str] = ()) -> list[dict[str, Any]]:
+        """Send one request; gives the deltas of its answer, and its end."""
         self._id += 1
-        self._file.write(json.dumps({"id": self._id, **body}) + "\n")
-        self._file.flush()
+        self._send({"id": self._id, **body})
         frames = []
         for line in self._file:
             frame = json.loads(line)
-            if frame.get("id") == self._id:
+            if "tool_request" in frame:
+                good = frame["tool_request"]["call"]["name"] in allow
+                decision = {"verdict": "allow"} if good else {"verdict": "deny", "reason": "the test does not allow it"}
+                self._send({"id": frame["id"], "tool_decision": decision})
+            elif frame.get("id") == self._id:
                 frames.append(frame)
                 if "delta" not in frame:
                     return frames
         raise ConnectionError("python-executor has ended; what it said is on standard error")
+
+    def _send(self, frame: dict[str, Any]) -> None:
+        self._file.write(json.dumps(frame) + "\n")
+        self._file.flush()
+
+
+def _result(frames: list[dict[str, Any]]) -> Result:
+    *deltas, last = frames
+    if "error" in last:
+        raise ToolError(last["error"].get("code", "error"), last["error"].get("message", ""))
+    ended, told = last["tool_result"], [frame.get("delta", {}) for frame in deltas]
+    result = Result(ended["outcome"], ended.get("result", ""))
+    if "error" in ended:
+        result.error = ToolError(ended["error"].get("type", ""), ended["error"].get("message", ""))
+        result.traceback = ended["error"].get("traceback", "")
+    result.stdout, result.stderr = ended.get("stdout", ""), ended.get("stderr", "")
+    result.progress = [delta["progress"] for delta in told if "progress" in delta]
+    result.logs = [record for delta in told for record in delta.get("logs", [])]
+    result.artefacts = {
+        one["name"]: (one["media_type"], base64.b64decode(one.get("data", ""))) for one in ended.get("artefacts", [])
+    }
+    return result
 
 
 def _find(program: str | Path | None) -> str:

@@ -20,6 +20,8 @@ pub(crate) struct Entry {
     pub(crate) file: String,
     pub(crate) profile: Arc<Profile>,
     validator: Validator,
+    /// Parameters that may be null, which is as good as to leave them out; the model is only told the latter.
+    nullable: Vec<String>,
 }
 
 impl Entry {
@@ -29,6 +31,7 @@ impl Entry {
         name: String,
         description: String,
         parameters: &Value,
+        nullable: Vec<String>,
     ) -> Result<Self, String> {
         sound(&name, &description, parameters)?;
         let validator = jsonschema::options()
@@ -44,6 +47,7 @@ impl Entry {
             file: file.to_owned(),
             profile: profile.clone(),
             validator,
+            nullable,
         })
     }
 
@@ -54,11 +58,12 @@ impl Entry {
 
     /// What is wrong with the arguments of a call, and where (a JSON pointer).
     pub(crate) fn check(&self, arguments: &str) -> Result<(), String> {
-        let value: Value = serde_json::from_str(arguments)
+        let mut value: Value = serde_json::from_str(arguments)
             .map_err(|error| format!("the arguments are not JSON: {error}"))?;
-        if !value.is_object() {
+        let Some(members) = value.as_object_mut() else {
             return Err("the arguments are not a JSON object".to_owned());
-        }
+        };
+        members.retain(|name, member| !(member.is_null() && self.nullable.contains(name)));
         match self.validator.iter_errors(&value).next() {
             None => Ok(()),
             Some(error) => {

@@ -59,6 +59,9 @@ struct Described {
     /// What it declares of its own policy.
     #[serde(default)]
     policy: Value,
+    /// Parameters that may be null although their schema does not say so.
+    #[serde(default)]
+    nullable: Vec<String>,
 }
 
 impl Catalogue {
@@ -162,6 +165,7 @@ impl Catalogue {
                 tool.name,
                 tool.description,
                 &tool.parameters,
+                tool.nullable,
             ) {
                 Ok(entry) => {
                     self.notes.extend(told(&entry.tool.name, &short));

@@ -341,6 +341,15 @@ def test_arguments_arrive_as_the_types_of_their_hints(load, kind, hint, given, a
     assert json.loads(runtime.call_tool("f", f'{{"x": {given}}}')) == arrived
 
 
+def test_what_may_be_null_is_told_to_the_executor_and_not_to_the_model(load):
+    declared = load(
+        HEADER + "\n@tool\ndef f(a: Optional[int] = None, b: int = None, c: Point | None = None, d: int = 1): ...\n"
+    )
+    assert declared["f"]["nullable"] == ["a", "c"]
+    assert declared["f"]["parameters"]["properties"]["a"] == {"type": "integer"}
+    assert runtime.call_tool("f", '{"a": null, "c": null}') == "null"
+
+
 def test_null_is_refused_where_the_type_does_not_take_it(load):
     load("@tool\ndef f(x: int = 1): ...\n")
     with pytest.raises(ToolFailure, match="`x`: Input should be a valid integer"):

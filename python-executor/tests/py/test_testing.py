@@ -83,6 +83,14 @@ def test_values_that_json_has_a_form_for_may_be_given_as_they_are():
     assert call(later, day=datetime.date(2024, 2, 28)).value == "2024-02-29"
 
 
+def test_null_stands_for_an_argument_whose_default_it_is():
+    def label(text: str | None = None, size: int = 1) -> str:
+        return repr(text)
+
+    assert call(label, text=None).value == "None"
+    assert call(label, size=None).outcome == "invalid_arguments"
+
+
 def test_an_artefact_in_the_result_is_kept():
     def give() -> list[Artefact]:
         return [Artefact(b"1", name="a"), Artefact(b"2", name="a")]
