@@ -14,6 +14,7 @@ use crate::{
         channel::{Kind, frame},
         work::{Failure, Note, Question, Refused, Work},
     },
+    sandbox::Group,
     supervisor::{Child, Output, PATIENCE, Usage},
 };
 
@@ -56,6 +57,8 @@ pub(crate) struct Finished {
     pub(crate) artefacts: Vec<Artefact>,
     pub(crate) wall: Duration,
     pub(crate) used: Option<Usage>,
+    /// It was killed because it and what it wrote took more memory than it may.
+    pub(crate) out_of_memory: bool,
     /// The child did not go when it was killed: its zygote is stuck.
     pub(crate) stuck: bool,
 }
@@ -209,12 +212,20 @@ fn conclude(
         output.read(bounds.output);
     }
     let [(stdout, cut), (stderr, cut_too)] = child.outputs.each_mut().map(Output::collect);
+    let group = child.group.as_ref().map(Group::usage).unwrap_or_default();
     let before = child.cpu_before_us;
     let used = child.process.end().map_or(course.used, |end| {
         Some(Usage {
             cpu_us: end.cpu_us,
             max_rss_kib: end.max_rss_kib,
         })
+    });
+    // What is not in the process, such as its scratch directory, counts as well where the kernel counts it.
+    let used = used.map(|used| Usage {
+        max_rss_kib: used
+            .max_rss_kib
+            .max(group.peak_memory.map_or(0, |bytes| bytes >> 10)),
+        ..used
     });
     child.warm |= course.warm;
     child.cpu_before_us = used.map_or(before, |used| used.cpu_us);
@@ -225,6 +236,7 @@ fn conclude(
         stderr,
         truncated: cut || cut_too,
         wall,
+        out_of_memory: group.out_of_memory,
         used: used.map(|used| Usage {
             cpu_us: used.cpu_us.saturating_sub(before),
             ..used

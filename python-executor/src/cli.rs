@@ -65,6 +65,9 @@ pub(crate) struct Serve {
     /// What tools may use and reach: a TOML file
     #[arg(long, value_name = "FILE", env = "CALLSPAN_POLICY")]
     pub(crate) policy: Option<PathBuf>,
+    /// The control group (a directory of cgroup v2) that was delegated to this program [default: its own, if it can be used]
+    #[arg(long, value_name = "DIR", env = "CALLSPAN_CGROUP")]
+    pub(crate) cgroup: Option<PathBuf>,
     /// Give tools the files, addresses and variables that they declare, where the policy file says nothing of them
     #[arg(long)]
     pub(crate) grant_declared: bool,

@@ -102,6 +102,9 @@ impl Executor {
         if !child.process.finish(patience).await {
             self.supervisor.retire(&child.zygote);
         }
+        if let Some(group) = child.group {
+            group.finish().await;
+        }
     }
 }
 

@@ -65,6 +65,13 @@ fn failure(finished: &Finished, limits: &Limits) -> (&'static str, String, Strin
             "the process that runs tools was lost".to_owned(),
         ),
         End::Protocol(message) => plain("protocol", message.clone()),
+        End::Died(_) if finished.out_of_memory => plain(
+            "memory",
+            format!(
+                "the tool and the files that it wrote took more than {} of memory",
+                mib(limits.memory + limits.scratch)
+            ),
+        ),
         End::Died(status) => died(*status, finished.used.map_or(0, |used| used.cpu_us), limits),
     }
 }
@@ -110,4 +117,38 @@ pub(crate) fn died(
 
 fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::words;
+    use crate::{
+        call::{End, Finished},
+        policy::Policy,
+        sandbox::Limits,
+    };
+
+    #[test]
+    fn a_group_that_ran_out_of_memory_is_told_from_a_mere_kill() {
+        let outcome = |out_of_memory| {
+            let finished = Finished {
+                end: End::Died(libc::SIGKILL),
+                stdout: String::new(),
+                stderr: String::new(),
+                truncated: false,
+                artefacts: Vec::new(),
+                wall: Duration::ZERO,
+                out_of_memory,
+                used: None,
+                stuck: false,
+            };
+            let (outcome, _, error) = words(&finished, &Limits::of(&Policy::default()));
+            (outcome, error.unwrap().message)
+        };
+        let message = "the tool and the files that it wrote took more than 576 MiB of memory";
+        assert_eq!(outcome(true), ("memory", message.to_owned()));
+        assert_eq!(outcome(false).0, "crashed");
+    }
 }

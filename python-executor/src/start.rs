@@ -20,7 +20,7 @@ use crate::{
     policy::{Declared, Deployment, Policy, effective},
     profile::Profile,
     reload,
-    sandbox::{self, Isolation, Level, Plan, Unavailable, grants},
+    sandbox::{self, Cgroups, Isolation, Level, Plan, Unavailable, grants},
     service::{self, Tooling},
     sessions::Sessions,
     spares::Spares,
@@ -149,7 +149,11 @@ fn executor(
         granted: [grants(&base), grants(&code)].concat(),
         scratch: scratch.path().to_owned(),
     };
-    let supervisor = Supervisor::start(plan, args.isolation, args.zygotes.into())
+    let groups = match Cgroups::find(args.cgroup.as_deref()) {
+        Err(lack) if args.cgroup.is_some() => return Err(Failure::usage(lack.why, lack.cure)),
+        groups => groups,
+    };
+    let supervisor = Supervisor::start(plan, args.isolation, args.zygotes.into(), groups)
         .map_err(|no| Failure::usage(no.what, no.fix))?;
     let session = Policy {
         cpu_s: code.cpu_s.saturating_mul(SNIPPETS),

@@ -181,3 +181,13 @@ fn it_ends_cleanly_while_it_still_reads_the_tools() {
     assert!(!room.path().join("s").exists());
     assert_eq!(temporary.path().read_dir().unwrap().count(), 0);
 }
+
+#[test]
+fn a_control_group_that_cannot_be_used_is_not_passed_over() {
+    let room = tempfile::tempdir().unwrap();
+    let mut command = program(room.path());
+    command.arg("--venv").arg(venv());
+    command.arg("--cgroup").arg(room.path());
+    let told = refused(&mut command, 2);
+    assert!(told.contains("is no group of cgroup v2"), "{told}");
+}

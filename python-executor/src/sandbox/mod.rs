@@ -1,5 +1,6 @@
 //! What confines tool code. Every part fails closed: a child that cannot have it does not run the tool.
 
+mod cgroup;
 mod jail;
 mod landlock;
 mod limits;
@@ -16,6 +17,7 @@ mod unavailable;
 
 use std::path::PathBuf;
 
+pub(crate) use cgroup::{Call as Group, Cgroups};
 pub(crate) use jail::{Jail, NoJail, enter};
 pub(crate) use limits::Limits;
 pub(crate) use plan::{Grant, Level, Plan};
@@ -63,8 +65,11 @@ pub(crate) fn grants(policy: &Policy) -> Vec<Grant> {
 pub(crate) struct Protection {
     pub(crate) level: Level,
     pub(crate) lacks: Vec<Lack>,
+    /// Why calls have no control groups, if they have none.
+    pub(crate) no_groups: Option<Lack>,
 }
 
+const GROUPS: &str = "cgroup limits";
 const REDUCED: [&str; 4] = ["landlock", "seccomp", "no_new_privs", "no capabilities"];
 const FULL: [&str; 2] = ["namespaces", "private root"];
 const ALWAYS: [&str; 2] = ["rlimits", "wall clock"];
@@ -92,11 +97,19 @@ impl Protection {
             Level::Reduced => ([&REDUCED, &[]], [&FULL, &[]]),
             Level::None => ([&[], &[]], [&REDUCED, &FULL]),
         };
+        let (mut active, mut missing) = (active.concat(), missing.concat());
+        active.extend(ALWAYS);
+        if self.no_groups.is_some() {
+            missing.push(GROUPS);
+        } else {
+            active.push(GROUPS);
+        }
+        let lacks = self.lacks.iter().chain(&self.no_groups);
         ipc::proto::Isolation {
             level: self.level.name().to_owned(),
-            active: words(&[active.concat(), ALWAYS.to_vec()].concat()),
-            missing: words(&[missing.concat(), vec!["cgroup limits"]].concat()),
-            cures: self.lacks.iter().map(|lack| lack.cure.clone()).collect(),
+            active: words(&active),
+            missing: words(&missing),
+            cures: lacks.map(|lack| lack.cure.clone()).collect(),
         }
     }
 }

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time;
 
 use super::{Channel, Output, Process, Zygote};
-use crate::protocol::{channel::Kind, work::Failure};
+use crate::{
+    protocol::{channel::Kind, work::Failure},
+    sandbox::Group,
+};
 
 /// A child that was started, and gets or is warm.
 #[derive(Debug)]
@@ -15,6 +18,8 @@ pub(crate) struct Child {
     /// Standard output and error.
     pub(crate) outputs: [Output; 2],
     pub(crate) process: Process,
+    /// Its limits beyond what a process can be given, where they are to be had.
+    pub(crate) group: Option<Group>,
     /// It has said that it is warm.
     pub(crate) warm: bool,
     /// Processor time that it used before its work began.

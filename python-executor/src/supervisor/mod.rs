@@ -35,7 +35,7 @@ use crate::{
         channel::{Kind, SEAL, Seal, frame},
         work::Warm,
     },
-    sandbox::{Grant, Isolation, Level, Plan, Protection},
+    sandbox::{Cgroups, Grant, Group, Isolation, Lack, Level, Plan, Protection},
 };
 
 /// How long a zygote may take to fork. One that takes longer is stuck.
@@ -49,6 +49,8 @@ pub(crate) struct Supervisor {
     most: usize,
     pub(crate) protection: Protection,
     zygotes: Mutex<Vec<Arc<Zygote>>>,
+    /// Behind the zygotes: they are in its groups, and have to be gone first.
+    groups: Option<Cgroups>,
     next: AtomicU64,
 }
 
@@ -62,7 +64,12 @@ impl Supervisor {
         mut plan: Plan,
         isolation: Isolation,
         zygotes: usize,
+        groups: Result<Cgroups, Lack>,
     ) -> Result<Arc<Self>, NoInterpreter> {
+        let (groups, no_groups) = match groups {
+            Ok(groups) => (Some(groups), None),
+            Err(lack) => (None, Some(lack)),
+        };
         let most = zygotes.max(1);
         plan.level = match isolation {
             Isolation::Auto | Isolation::Full => Level::Full,
@@ -82,10 +89,12 @@ impl Supervisor {
             protection: Protection {
                 level: plan.level,
                 lacks,
+                no_groups,
             },
             plan: Mutex::new(plan),
             most,
             zygotes: Mutex::new(zygotes),
+            groups,
             next: AtomicU64::new(1),
         }))
     }
@@ -117,7 +126,9 @@ impl Supervisor {
         for _ in 0..2 {
             let id = self.next.fetch_add(1, Ordering::Relaxed);
             let zygote = self.zygote(id).await?;
-            match self.try_child(id, &zygote, &warm).await {
+            let limits = &warm.confinement.limits;
+            let group = self.groups.as_ref().map(|groups| groups.create(id, limits));
+            match self.try_child(id, &zygote, &warm, group.transpose()?).await {
                 Ok(child) => return Ok(child),
                 Err(error) => failure = Some(error),
             }
@@ -126,7 +137,13 @@ impl Supervisor {
         Err(failure.unwrap_or_else(|| io::ErrorKind::Other.into()))
     }
 
-    async fn try_child(&self, id: u64, zygote: &Arc<Zygote>, warm: &Warm) -> io::Result<Child> {
+    async fn try_child(
+        &self,
+        id: u64,
+        zygote: &Arc<Zygote>,
+        warm: &Warm,
+        group: Option<Group>,
+    ) -> io::Result<Child> {
         let (ours, theirs) = UnixStream::pair()?;
         let theirs = theirs.into_std()?;
         theirs.set_nonblocking(false)?;
@@ -142,11 +159,18 @@ impl Supervisor {
             Ok(Err(_)) => return Err(io::Error::other("the zygote was lost")),
             Err(_) => return Err(io::Error::other("the zygote is stuck")),
         };
+        let process = Process::new(process, ordered.ended);
+        if let Some(group) = &group {
+            // It has read nothing yet, so that all it takes is counted.
+            let pid = process.pid().ok_or(io::ErrorKind::NotFound)?;
+            group.add(pid)?;
+        }
         let mut child = Child {
+            group,
             zygote: zygote.clone(),
             channel: Channel::new(ours, warm.seal),
             outputs: [stdout, stderr].map(Output::new),
-            process: Process::new(process, ordered.ended),
+            process,
             warm: false,
             cpu_before_us: 0,
             scratch: None,

@@ -78,6 +78,11 @@ impl Process {
         self.over
     }
 
+    /// Its number, as this process sees it.
+    pub(super) fn pid(&self) -> Option<i32> {
+        self.numbers.as_ref().map(|(pid, _)| *pid)
+    }
+
     /// Threads that it has; nothing where that cannot be read.
     pub(crate) fn threads(&self) -> Option<u64> {
         self.number("Threads:")
