@@ -17,7 +17,7 @@ use std::{
     process::Command,
 };
 
-use common::{Executor, call, children_of, error_of};
+use common::{Executor, call, error_of, only_child};
 use ipc::{
     client::Call,
     proto::{Meta, frame::Body},
@@ -124,7 +124,7 @@ async fn running(more: impl FnOnce(&mut Command)) -> (Executor, Call, i32, i32) 
         other => panic!("{other:?}"),
     }
     let zygote = executor.zygotes()[0];
-    let child = children_of(zygote as u32)[0];
+    let child = only_child(zygote).await;
     (executor, waiting, zygote, child)
 }
 
@@ -391,10 +391,8 @@ async fn where_namespaces_are_forbidden_it_is_reduced_and_says_why_and_what_to_d
         isolation.missing.iter().any(|word| word == "namespaces"),
         "{isolation:?}"
     );
-    assert_eq!(
-        isolation.cures,
-        ["as root: sysctl -w user.max_user_namespaces=10000"]
-    );
+    let cure = isolation.cures.first().unwrap();
+    assert_eq!(cure, "as root: sysctl -w user.max_user_namespaces=10000");
 }
 
 #[test]

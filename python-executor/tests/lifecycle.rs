@@ -9,7 +9,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Executor, call, children_of, end_of, error_of, gone};
+use common::{Executor, call, children_of, end_of, error_of, gone, only_child};
 use ipc::{
     client::Call,
     proto::{Code, Meta, frame::Body},
@@ -147,8 +147,7 @@ async fn a_cancelled_call_is_gone_at_once() {
     let executor = Executor::start_by(TOOLS, |command| _ = command.args(NO_SPARES)).await;
     let waiting = waiting_call(&executor).await;
     let [zygote] = executor.zygotes().try_into().unwrap();
-    let children = children_of(zygote as u32);
-    assert_eq!(children.len(), 1);
+    let children = [only_child(zygote).await];
     drop(waiting);
     let since = Instant::now();
     gone(children[0]).await;
@@ -243,11 +242,11 @@ async fn a_killed_executor_leaves_nothing() {
     assert_eq!(temporary.path().read_dir().unwrap().count(), 0);
     let watchers = children_of(executor.process.id());
     let zygotes = executor.zygotes();
-    let children = children_of(zygotes[0] as u32);
-    assert_eq!((watchers.len(), zygotes.len(), children.len()), (1, 1, 1));
+    assert_eq!((watchers.len(), zygotes.len()), (1, 1));
+    let child = only_child(zygotes[0]).await;
     executor.process.kill().unwrap();
     executor.process.wait().unwrap();
-    for pid in watchers.into_iter().chain(zygotes).chain(children) {
+    for pid in watchers.into_iter().chain(zygotes).chain([child]) {
         gone(pid).await;
     }
     assert_eq!(temporary.path().read_dir().unwrap().count(), 0);

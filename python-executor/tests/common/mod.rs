@@ -192,6 +192,18 @@ pub fn children_of(parent: u32) -> Vec<i32> {
         .collect()
 }
 
+/// The one child of a zygote, once those that described the tools are gone.
+pub async fn only_child(zygote: i32) -> i32 {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match children_of(zygote as u32)[..] {
+            [child] => return child,
+            ref others => assert!(Instant::now() < deadline, "{others:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Waits until a process is gone (or only waits to be reaped).
 pub async fn gone(pid: i32) {
     let deadline = Instant::now() + Duration::from_secs(10);
