@@ -20,7 +20,7 @@ pub(crate) struct Cli {
     pub(crate) serve: Serve,
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Serve {
     /// Where to listen [default: `$XDG_RUNTIME_DIR/callspan/executor.sock`]
     #[arg(long, value_name = "PATH", env = "CALLSPAN_EXECUTOR_SOCKET")]
@@ -43,6 +43,9 @@ pub(crate) struct Serve {
     /// Calls that may wait; more are refused
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) queue: u16,
+    /// Modules that are imported once for all calls, such as numpy,pandas
+    #[arg(long, value_name = "MODULES", value_delimiter = ',', env = "CALLSPAN_PRELOAD", value_parser = module)]
+    pub(crate) preload: Vec<String>,
     /// Children that wait for calls of each tool file, made ahead
     #[arg(long, value_name = "N", default_value_t = 2, env = "CALLSPAN_SPARES", value_parser = clap::value_parser!(u16).range(0..=256))]
     pub(crate) spares: u16,
@@ -75,12 +78,33 @@ pub(crate) struct Serve {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Loads the tools of a directory as a server would, and says what is wrong with them: exit status 0 if nothing is, else 1
+    Check {
+        /// The directory of the tools' Python files
+        dir: PathBuf,
+        #[command(flatten)]
+        serve: Box<Serve>,
+    },
     /// The process that forks the tools' children: started by this program itself
     #[command(hide = true)]
     Zygote {
         /// JSON
         plan: String,
     },
+}
+
+/// A module's name, as Python writes it.
+fn module(text: &str) -> Result<String, String> {
+    let part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with(|c: char| c.is_ascii_digit())
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    if text.split('.').all(part) {
+        Ok(text.to_owned())
+    } else {
+        Err("give names of modules, with commas between them: numpy,pandas".to_owned())
+    }
 }
 
 fn milliseconds(text: &str) -> Result<u64, String> {

@@ -4,6 +4,7 @@
 mod broker;
 mod call;
 mod catalogue;
+mod check;
 mod child;
 mod cli;
 mod course;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Some(cli::Command::Zygote { plan }) => {
             zygote::main(&plan).map_err(|error| Failure::new(format!("zygote: {error}"), ""))
         }
+        Some(cli::Command::Check { dir, serve }) => check::check(&dir, &serve),
         None => start::serve(&cli.serve),
     });
     report(result)

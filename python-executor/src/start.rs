@@ -34,38 +34,16 @@ const SNIPPETS: u64 = 100;
 
 /// Serves until it is told to stop.
 pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
-    if !cfg!(target_os = "linux") {
-        return Err(Failure::new(
-            "tools can only be confined on Linux",
-            "run python-executor on Linux",
-        ));
-    }
-    let missing = Unavailable(sandbox::missing());
-    if args.isolation != Isolation::None && !missing.0.is_empty() {
-        return Err(Failure::new(
-            format!("tools cannot be confined here; missing: {}", missing.why()),
-            format!(
-                "{}, or, if you trust every tool, say --isolation none",
-                missing.cure()
-            ),
-        ));
-    }
-    let deployment = deployment(args)?;
+    let (executor, tools) = prepare(args)?;
     let socket = match &args.socket {
         Some(path) => path.clone(),
         None => default_socket("executor")
             .map_err(|error| Failure::usage(error, "give --socket PATH"))?,
     };
-    let tools = tools(args.tools.clone())?;
-    let executor = Arc::new(executor(args, &tools, deployment)?);
+    let executor = Arc::new(executor);
     let protection = &executor.supervisor.protection;
     let isolation = format!("{}{}", protection.level.name(), protection.told());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("cannot start: {error}"), ""))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let listener = Listener::bind(&socket).map_err(|error| {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;
@@ -109,6 +87,37 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
     })
 }
 
+/// Everything but the socket: the executor, and the directory of its tools.
+pub(crate) fn prepare(args: &Serve) -> Result<(Executor, PathBuf), Failure> {
+    if !cfg!(target_os = "linux") {
+        return Err(Failure::new(
+            "tools can only be confined on Linux",
+            "run python-executor on Linux",
+        ));
+    }
+    let missing = Unavailable(sandbox::missing());
+    if args.isolation != Isolation::None && !missing.0.is_empty() {
+        return Err(Failure::new(
+            format!("tools cannot be confined here; missing: {}", missing.why()),
+            format!(
+                "{}, or, if you trust every tool, say --isolation none",
+                missing.cure()
+            ),
+        ));
+    }
+    let deployment = deployment(args)?;
+    let tools = tools(args.tools.clone())?;
+    Ok((executor(args, &tools, deployment)?, tools))
+}
+
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start: {error}"), ""))
+}
+
 fn executor(
     args: &Serve,
     tools: &std::path::Path,
@@ -146,6 +155,7 @@ fn executor(
         venv,
         package,
         tools: tools.to_owned(),
+        preload: args.preload.clone(),
         granted: [grants(&base), grants(&code)].concat(),
         scratch: scratch.path().to_owned(),
     };

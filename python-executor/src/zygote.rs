@@ -28,17 +28,16 @@ pub(crate) fn main(plan: &str) -> io::Result<()> {
         }
         Err(NoJail::Unreadable(no)) => return fail(&control, no.what, &no.fix),
     };
-    let python = match interpreter::start(&jail.inside().venv, &jail.inside().package) {
-        Ok(version) => version,
-        Err(error) => return fail(&control, error.what, &error.fix),
-    };
+    let python =
+        match interpreter::start(&jail.inside().venv, &jail.inside().package, &plan.preload) {
+            Ok(version) => version,
+            Err(error) => return fail(&control, error.what, &error.fix),
+        };
     let threads = jail.threads()?;
     if threads != 1 {
-        return fail(
-            &control,
-            format!("the zygote has {threads} threads, which makes fork unsafe"),
-            "",
-        );
+        let what =
+            format!("{threads} threads run before any tool does, which makes forking unsafe");
+        return fail(&control, what, "preload nothing that starts threads");
     }
     if let Err(what) = jail.close() {
         return fail(&control, what, "");

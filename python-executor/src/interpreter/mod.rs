@@ -34,8 +34,12 @@ fn no(what: impl Into<String>, fix: impl Into<String>) -> NoInterpreter {
     }
 }
 
-/// Starts Python and imports our package; gives its version.
-pub(crate) fn start(venv: &Path, package: &Path) -> Result<String, NoInterpreter> {
+/// Starts Python, and imports our package and what else is wanted; gives its version.
+pub(crate) fn start(
+    venv: &Path,
+    package: &Path,
+    preload: &[String],
+) -> Result<String, NoInterpreter> {
     check_venv(venv)?;
     initialize(&venv.join("bin/python"))?;
     Python::attach(|py| {
@@ -55,6 +59,17 @@ pub(crate) fn start(venv: &Path, package: &Path) -> Result<String, NoInterpreter
                 "make the .venv anew: rm -r .venv && make setup",
             )
         })?;
+        for module in preload {
+            py.import(module.as_str()).map_err(|error| {
+                no(
+                    format!("cannot preload {module}: {error}"),
+                    format!(
+                        "install it into the .venv, or leave it out of --preload: .venv/bin/pip install {module}"
+                    ),
+                )
+            })?;
+        }
+        freeze(py).map_err(|error| no(format!("the collector: {error}"), "rebuild: make build"))?;
         Ok(version)
     })
 }
@@ -140,7 +155,11 @@ fn prepare(py: Python<'_>, package: &Path) -> PyResult<()> {
     let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
     path.insert(0, package.as_os_str())?;
     py.import("callspan.prime")?.call_method0("prime")?;
-    // What is here now is shared by all children: their collector need not touch it.
+    Ok(())
+}
+
+/// What is here now is shared by all children: their collector need not touch it.
+fn freeze(py: Python<'_>) -> PyResult<()> {
     let gc = py.import("gc")?;
     gc.call_method0("collect")?;
     gc.call_method0("freeze")?;

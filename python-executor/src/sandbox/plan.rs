@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) venv: PathBuf,
     pub(crate) package: PathBuf,
     pub(crate) tools: PathBuf,
+    /// Modules that are imported once, for all calls.
+    pub(crate) preload: Vec<String>,
     /// What else every call may read, under its own name: a Python that lives outside of /usr.
     pub(crate) readable: Vec<PathBuf>,
     /// Everything that some policy grants. A call gets its own part of it.

@@ -25,6 +25,17 @@ pub struct Executor {
     pub room: tempfile::TempDir,
 }
 
+/// The program, with this checkout's venv and package.
+pub fn command() -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_python-executor"));
+    command
+        .env("CALLSPAN_VENV", root.join(".venv"))
+        .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
+        .stdin(Stdio::null());
+    command
+}
+
 /// The imports that every tool file here needs.
 const HEAD: &str = "from callspan import tool\n";
 
@@ -57,18 +68,13 @@ impl Executor {
             std::fs::write(tools.join(name), format!("{HEAD}{text}")).unwrap();
         }
         let socket = room.path().join("s");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_python-executor"));
-        command
-            .args([
-                "--socket".as_ref(),
-                socket.as_os_str(),
-                "--tools".as_ref(),
-                tools.as_os_str(),
-            ])
-            .args(["--venv".as_ref(), root.join(".venv").as_os_str()])
-            .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
-            .stdin(Stdio::null());
+        let mut command = command();
+        command.args([
+            "--socket".as_ref(),
+            socket.as_os_str(),
+            "--tools".as_ref(),
+            tools.as_os_str(),
+        ]);
         more(&mut command);
         let process = command.spawn().unwrap();
         let executor = Self {
