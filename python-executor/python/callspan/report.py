@@ -1,5 +1,6 @@
 """What went wrong, as plain text that is safe to show: by file names, for paths would tell about the host."""
 
+import itertools
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -49,4 +50,14 @@ def frames_of(error: BaseException) -> list[str]:
         if str(Path(code.co_filename).parent) in directories:
             lines.append(f"{Path(code.co_filename).name}:{step.tb_lineno} in {code.co_name}")
         step = step.tb_next
-    return lines[-MAX_FRAMES:]
+    return shortened(lines)
+
+
+def shortened(frames: list[str]) -> list[str]:
+    """The last frames; those of a recursion are told once, with their number."""
+    told = []
+    for frame, same in itertools.groupby(frames):
+        times = sum(1 for _ in same)
+        place, line, text = frame.partition("\n")
+        told.append(frame if times == 1 else f"{place} ({times} times){line}{text}")
+    return told[-MAX_FRAMES:]

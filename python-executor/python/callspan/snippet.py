@@ -22,9 +22,9 @@ from callspan import channel, logs
 from callspan.artefact import Outbox
 from callspan.encode import encode
 from callspan.errors import BadResult, ToolError, ToolFailure, message_of, safe_name, text_of
+from callspan.report import shortened
 
 MAX_REPR = 10_000
-MAX_FRAMES = 20
 MAX_LINE = 200
 
 _VALUE = "<value>"
@@ -109,7 +109,7 @@ class Session:
             if code.co_filename in self._sources:
                 frames.append(self._frame(code.co_filename, step.tb_lineno, f" in {code.co_name}"))
             step = step.tb_next
-        return frames[-MAX_FRAMES:]
+        return shortened(frames)
 
     def _frame(self, file: str, line: int, where: str) -> str:
         lines = self._sources[file]

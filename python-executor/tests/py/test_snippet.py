@@ -1,6 +1,7 @@
 """Snippets: what they give, what they keep, how they call tools, and that none can spoil its own answer."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -185,6 +186,13 @@ def test_what_is_no_python_is_told_with_its_line(code, kind, message, place):
     assert told.type_name == kind
     assert message in (None, told.message)
     assert told.traceback == place
+
+
+def test_a_recursion_is_told_once_with_its_depth():
+    told = failure("def f(n):\n    return f(n + 1)\n\nf(0)")
+    first, line, second, source = told.traceback.splitlines()
+    assert (first, line, source) == ("<snippet>:4 in <module>", "    f(0)", "    return f(n + 1)")
+    assert re.fullmatch(r"<snippet>:2 in f \([89]\d\d times\)", second)
 
 
 HOSTILE = """
