@@ -20,6 +20,8 @@ use crate::{
 
 /// How long a child that gave its result may take to end.
 const GOING: Duration = Duration::from_millis(500);
+/// A call that takes longer gives way to those that are quicker.
+const QUICK: Duration = Duration::from_millis(20);
 /// How long output is waited for that something else than the child holds open.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -103,6 +105,7 @@ pub(crate) async fn run(
     // What happens if nothing else does: a child that was to go is killed, one that was killed is given up.
     let mut next_step: Option<Instant> = None;
     let mut stuck = false;
+    let mut calm_at = Some(started + QUICK);
     if let Ok(json) = serde_json::to_vec(work) {
         // An error: the child is gone, which is seen below.
         let _ = child.channel.write(&frame(&[], Kind::Work, &[&json])).await;
@@ -138,6 +141,10 @@ pub(crate) async fn run(
                 course.stopped = Some(End::Cancelled);
                 process.kill();
                 next_step = Some(Instant::now() + PATIENCE);
+            }
+            () = until(calm_at), if calm_at.is_some() => {
+                calm_at = None;
+                process.calm();
             }
             said = channel.next(), if !channel.is_silent() => {
                 match course.hear(said) {

@@ -272,3 +272,18 @@ async fn a_killed_executor_leaves_nothing_of_a_reduced_sandbox() {
     }
     assert_eq!(temporary.path().read_dir().unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn a_call_that_takes_long_gives_way_to_others() {
+    let tools = "
+import os, time
+@tool
+def niceness() -> int:
+    \"\"\"Tell it after a while.\"\"\"
+    time.sleep(0.3)
+    return os.getpriority(os.PRIO_PROCESS, 0)
+";
+    let executor = Executor::start(tools).await;
+    let result = executor.call("niceness", "{}").await;
+    assert_eq!(result.result, "10", "{result:?}");
+}

@@ -48,7 +48,9 @@ pub(super) async fn run<S: Service>(server: Arc<Server<S>>, mut stream: UnixStre
         return;
     };
     let outbox = Arc::new(Outbox::new(encoding));
-    let board = Arc::new(Board::new(outbox.clone()));
+    let client = stream.peer_cred().ok().and_then(|peer| peer.pid());
+    let client = client.and_then(|pid| u32::try_from(pid).ok());
+    let board = Arc::new(Board::new(outbox.clone(), client.unwrap_or_default()));
     let (reader, writer) = stream.into_split();
     let gone = {
         let write = outbox.write_to(writer);

@@ -137,6 +137,7 @@ fn start<S: Service>(
         cancelled: active.cancelled.clone(),
         deadline,
         unknown_fields,
+        client: board.client,
         active: active.clone(),
     };
     let handler = server.service.clone().handle(

@@ -41,6 +41,8 @@ pub(super) struct Board {
     pub(super) slots: Arc<Semaphore>,
     next_ask: AtomicU32,
     next_serial: AtomicU64,
+    /// The process at the other end; 0: not known.
+    pub(super) client: u32,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -48,7 +50,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Board {
-    pub(super) fn new(outbox: Arc<Outbox>) -> Self {
+    pub(super) fn new(outbox: Arc<Outbox>, client: u32) -> Self {
         Self {
             outbox,
             requests: Mutex::default(),
@@ -57,6 +59,7 @@ impl Board {
             slots: Arc::new(Semaphore::new(MAX_REQUESTS)),
             next_ask: AtomicU32::new(2),
             next_serial: AtomicU64::new(0),
+            client,
         }
     }
 
@@ -204,6 +207,8 @@ pub struct Request {
     pub deadline: Option<Instant>,
     /// Fields that the request had and the protocol has not, as paths (JSON-lines only). They were ignored.
     pub unknown_fields: Vec<String>,
+    /// The process that asks, over however many connections; 0: not known.
+    pub client: u32,
     pub(super) active: Arc<Active>,
 }
 

@@ -14,7 +14,6 @@ use ipc::{
     server::{Answer, Request, ServerInfo, Service},
 };
 use listener::ToClient;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     broker::Broker,
@@ -22,7 +21,7 @@ use crate::{
     catalogue::Catalogue,
     executor::Executor,
     outcome,
-    places::Places,
+    places::{Place, Places},
     policy::Policy,
     profile::Profile,
     protocol::work::Work,
@@ -53,7 +52,7 @@ result tells a session's id, with which later snippets go on.
 pub(crate) struct Tooling {
     pub(crate) executor: Arc<Executor>,
     pub(crate) catalogue: RwLock<Arc<Catalogue>>,
-    pub(crate) places: Places,
+    pub(crate) places: Arc<Places>,
     pub(crate) sessions: Sessions,
 }
 
@@ -121,10 +120,10 @@ impl Tooling {
     }
 
     /// A place to run in, and how long it was waited for.
-    async fn place(&self, request: &Request) -> Result<(OwnedSemaphorePermit, u32), Status> {
+    async fn place(&self, request: &Request) -> Result<(Place, u32), Status> {
         let waits = Instant::now();
         tokio::select! {
-            place = self.places.take() => Ok((place?, micros(waits.elapsed()))),
+            place = self.places.take(request.client) => Ok((place?, micros(waits.elapsed()))),
             () = request.cancelled.cancelled() => Err(request.stop_status()),
         }
     }
@@ -141,13 +140,7 @@ impl Tooling {
     }
 
     /// Waits, beside everything else, until a used child is gone, and has another made in its place.
-    fn see_off(
-        &self,
-        child: Child,
-        profile: &Arc<Profile>,
-        place: Option<OwnedSemaphorePermit>,
-        stuck: bool,
-    ) {
+    fn see_off(&self, child: Child, profile: &Arc<Profile>, place: Option<Place>, stuck: bool) {
         let (executor, profile) = (self.executor.clone(), profile.clone());
         if stuck {
             executor.supervisor.retire(&child.zygote);

@@ -17,6 +17,9 @@ use crate::protocol::control::Ended;
 /// How long a killed child may take to be gone before its zygote is held to be stuck.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How nice a process is that gives way: it gets a tenth of what another gets.
+const CALM: i32 = 10;
+
 /// One process. Dropped, it is killed.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -110,6 +113,19 @@ impl Process {
         let text = std::str::from_utf8(bytes.get(..n)?).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Has it give way to processes that are not calmed, where they want the same processor; on an idle machine it is as
+    /// fast as before. For good: only root may take that back.
+    pub(crate) fn calm(&self) {
+        let Some((pid, _)) = self.numbers.as_ref().filter(|_| !self.over) else {
+            return;
+        };
+        // Without it the call still runs, and its time is bounded: errors do not matter.
+        // SAFETY: takes numbers only. It is not waited for, so that the number is still its own; its group is its session.
+        unsafe { libc::setpriority(libc::PRIO_PGRP, *pid as libc::id_t, CALM) };
+        // Where the kernel groups processes by session, niceness counts within one only, and this between them.
+        let _ = std::fs::write(format!("/proc/{pid}/autogroup"), CALM.to_string());
     }
 
     /// Kills it with all its threads, and all that lives in its namespace with it.
