@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start deny verify-functiongemma \
+.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -55,6 +55,11 @@ docs-check: setup ## links, commands and test names that the documents mention e
 soak: setup ## 32 clients that come, go, cancel and hang up, for MINUTES (30); every answer is compared with the one given alone
 	@.venv/bin/python -B bench/soak.py --minutes $(MINUTES)
 
+# Half as long before and after as between, and half a minute for the last hangs.
+chaos: MINUTES = 1
+chaos: setup ## bombs and a thousand hangs beside four well-behaved clients for MINUTES (1): nobody else notices, nothing is left
+	@.venv/bin/python -B bench/chaos.py --minutes $(MINUTES)
+
 bench: setup ## every measured promise: dev against release build, the constraint, the levers, fidelity, the engine in short
 	@.venv/bin/python -B bench/dev_vs_release.py
 	@.venv/bin/python -B bench/constraint.py
@@ -70,6 +75,9 @@ bench-constraint: setup ## what the constraint costs a token, beside llguidance
 
 bench-start: setup ## a model's first start and later ones: time to the first answers, memory
 	@.venv/bin/python -B bench/start.py
+
+bench-sandbox: setup ## a confined call's latency, and calls a second, beside other sandboxes, which are fetched first
+	@.venv/bin/python -B bench/sandbox.py
 
 bench-levers: setup ## what forced tokens, candidate rows, speculation and the prefix cache are worth, one by one
 	@.venv/bin/python -B bench/levers.py
