@@ -121,8 +121,8 @@ pub(crate) async fn run(
         }
         let printed = child.outputs.iter().all(Output::is_done);
         let all_said = child.channel.is_silent() && printed;
-        // A child that was too quick to be asked what it used is waited for.
-        let done = stay || (all_said && course.used.is_some());
+        // One that cannot be asked what it used is waited for: the kernel tells it at the end.
+        let done = stay || course.used.is_some();
         if (course.answered() && done && course.stopped.is_none())
             || (child.process.is_over() && all_said)
             || stuck
@@ -160,7 +160,10 @@ pub(crate) async fn run(
                 }
                 if course.answered() && course.used.is_none() {
                     course.used = process.used();
-                    next_step = Some(Instant::now() + GOING);
+                    if course.used.is_none() && !stay {
+                        channel.close();
+                        next_step = Some(Instant::now() + GOING);
+                    }
                 }
                 if course.stopped.is_some() {
                     process.kill();
@@ -217,6 +220,9 @@ fn conclude(
 ) -> Finished {
     for output in &mut child.outputs {
         output.read(bounds.output);
+    }
+    if course.answered() && child.channel.has_more() {
+        course.wrong("something was written behind the result");
     }
     let [(stdout, cut), (stderr, cut_too)] = child.outputs.each_mut().map(Output::collect);
     let group = child.group.as_ref().map(Group::usage).unwrap_or_default();

@@ -142,7 +142,7 @@ impl Course {
         Ok(())
     }
 
-    fn wrong(&mut self, why: &str) -> Asked {
+    pub(crate) fn wrong(&mut self, why: &str) -> Asked {
         if self.stopped.is_none() {
             self.stopped = Some(End::Protocol(why.to_owned()));
         }

@@ -99,6 +99,7 @@ impl Executor {
 
     /// Sees a child off that is not wanted any more.
     pub(crate) async fn release(&self, mut child: Child, patience: std::time::Duration) {
+        child.channel.close();
         if !child.process.finish(patience).await {
             self.supervisor.retire(&child.zygote);
         }

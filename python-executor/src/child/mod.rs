@@ -123,14 +123,12 @@ fn live(mut channel: Channel, jail: &Jail) -> io::Result<()> {
         Ok(tools) => bridge.say(Kind::Ready, &[tools.as_bytes()])?,
         Err(failure) => return bridge.fail(&failure),
     }
+    // The end comes with the end of the channel: until then the supervisor can ask the kernel what this process has used.
     while let Some((Kind::Work, work)) = bridge.next()? {
         let work: Work = serde_json::from_slice(&work)?;
         match interpreter::work(&work) {
             Ok(result) => bridge.say(Kind::Result, &[result.as_bytes()])?,
             Err(failure) => bridge.fail(&failure)?,
-        }
-        if !matches!(work, Work::Code { stay: true, .. }) {
-            break;
         }
     }
     Ok(())

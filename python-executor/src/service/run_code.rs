@@ -88,7 +88,9 @@ impl Tooling {
             crate::call::run(&mut child, &work, bounds, &request.cancelled, &listener).await;
         let session = claim.as_ref().map(|claim| claim.id.clone());
         // After an exception, too, there is a session to go on with.
-        let lives = !child.channel.is_silent() && !child.process.is_over();
+        let lives = matches!(finished.end, End::Result(_) | End::Failure(_))
+            && !child.channel.is_silent()
+            && !child.process.is_over();
         match claim {
             Some(claim) if lives && !code.end_session => {
                 claim.put_back(child);

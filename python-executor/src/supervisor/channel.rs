@@ -46,6 +46,18 @@ impl Channel {
         self.inbox.is_empty() && self.socket.try_read(&mut byte).is_err_and(none)
     }
 
+    /// Something has come that was not looked at.
+    pub(crate) fn has_more(&self) -> bool {
+        let mut byte = [0];
+        !self.inbox.is_empty() || matches!(self.socket.try_read(&mut byte), Ok(1..))
+    }
+
+    /// Tells the child that there is no more work, which is its end.
+    pub(crate) fn close(&self) {
+        // An error: it is gone already.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
+    }
+
     /// Writes whole frames.
     pub(crate) async fn write(&mut self, frames: &[u8]) -> io::Result<()> {
         let mut rest = frames;
