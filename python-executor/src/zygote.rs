@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::{
     child, interpreter,
     protocol::control::{Ended, Order, Report, receive, send},
-    sandbox::{self, Level, NoJail, Plan},
+    sandbox::{self, Jail, Level, NoJail, Plan},
 };
 
 /// The process's main function. Its standard input is the socket to the supervisor; at its end this process ends, its
@@ -45,35 +45,7 @@ pub(crate) fn main(plan: &str) -> io::Result<()> {
     let signals = child_signals()?;
     send(&control, &Report::Ready { python }, &[])?;
     let mut children: HashMap<libc::pid_t, u64> = HashMap::new();
-    loop {
-        let (orders, ended) = wait_for_either(&control, &signals)?;
-        if ended {
-            drain(&signals);
-            reap(&control, &mut children)?;
-        }
-        if !orders {
-            continue;
-        }
-        match receive::<Order>(&control)? {
-            None => break,
-            Some((Order::Start { id }, fds)) => {
-                match jail.before_fork().and_then(|()| interpreter::fork()) {
-                    Ok(0) => {
-                        drop((control, signals));
-                        child::run(fds, &jail)
-                    }
-                    Ok(pid) => {
-                        children.insert(pid, id);
-                        started(&control, id, pid)?;
-                    }
-                    Err(error) => {
-                        let why = format!("fork: {error}");
-                        send(&control, &Report::NotStarted { id, why }, &[])?;
-                    }
-                }
-            }
-        }
-    }
+    let served = serve(&control, &signals, &jail, &mut children);
     for pid in children.keys() {
         // SAFETY: sends a signal, to children that were not waited for, so that their numbers are still their own.
         unsafe { libc::kill(*pid, libc::SIGKILL) };
@@ -87,13 +59,52 @@ pub(crate) fn main(plan: &str) -> io::Result<()> {
         }
         children.remove(&pid);
     }
-    if plan.level == Level::Full {
-        return Ok(());
+    if plan.level != Level::Full {
+        // The supervisor does this itself, unless it was killed.
+        match std::fs::remove_dir_all(&plan.scratch) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
-    // The supervisor does this itself, unless it was killed.
-    match std::fs::remove_dir_all(&plan.scratch) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    match served {
+        // Nobody is there to be told of a child's end.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        served => served,
+    }
+}
+
+/// Forks when it is told to and tells how children ended, until the supervisor is gone.
+fn serve(
+    control: &OwnedFd,
+    signals: &OwnedFd,
+    jail: &Jail,
+    children: &mut HashMap<libc::pid_t, u64>,
+) -> io::Result<()> {
+    loop {
+        let (orders, ended) = wait_for_either(control, signals)?;
+        if ended {
+            drain(signals);
+            reap(control, children)?;
+        }
+        if !orders {
+            continue;
+        }
+        match receive::<Order>(control)? {
+            None => return Ok(()),
+            Some((Order::Start { id }, fds)) => {
+                match jail.before_fork().and_then(|()| interpreter::fork()) {
+                    Ok(0) => child::run(fds, jail),
+                    Ok(pid) => {
+                        children.insert(pid, id);
+                        started(control, id, pid)?;
+                    }
+                    Err(error) => {
+                        let why = format!("fork: {error}");
+                        send(control, &Report::NotStarted { id, why }, &[])?;
+                    }
+                }
+            }
+        }
     }
 }
 
