@@ -59,6 +59,8 @@ pub(crate) struct Finished {
     pub(crate) artefacts: Vec<Artefact>,
     pub(crate) wall: Duration,
     pub(crate) used: Option<Usage>,
+    /// Processor time since the child began, by which the kernel ends it.
+    pub(crate) child_cpu_us: u64,
     /// It was killed because it and what it wrote took more memory than it may.
     pub(crate) out_of_memory: bool,
     /// The child did not go when it was killed: its zygote is stuck.
@@ -254,6 +256,7 @@ fn conclude(
             cpu_us: used.cpu_us.saturating_sub(before),
             ..used
         }),
+        child_cpu_us: child.cpu_before_us,
         stuck,
     }
 }

@@ -72,7 +72,7 @@ fn failure(finished: &Finished, limits: &Limits) -> (&'static str, String, Strin
                 mib(limits.memory + limits.scratch)
             ),
         ),
-        End::Died(status) => died(*status, finished.used.map_or(0, |used| used.cpu_us), limits),
+        End::Died(status) => died(*status, finished.child_cpu_us, limits),
     }
 }
 
@@ -142,6 +142,7 @@ mod tests {
                 wall: Duration::ZERO,
                 out_of_memory,
                 used: None,
+                child_cpu_us: 0,
                 stuck: false,
             };
             let (outcome, _, error) = words(&finished, &Limits::of(&Policy::default()));

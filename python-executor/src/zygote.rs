@@ -39,10 +39,10 @@ pub(crate) fn main(plan: &str) -> io::Result<()> {
             format!("{threads} threads run before any tool does, which makes forking unsafe");
         return fail(&control, what, "preload nothing that starts threads");
     }
+    let signals = child_signals()?;
     if let Err(what) = jail.close() {
         return fail(&control, what, "");
     }
-    let signals = child_signals()?;
     send(&control, &Report::Ready { python }, &[])?;
     let mut children: HashMap<libc::pid_t, u64> = HashMap::new();
     let served = serve(&control, &signals, &jail, &mut children);

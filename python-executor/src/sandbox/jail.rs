@@ -219,6 +219,10 @@ impl Jail {
             full.rules = Some(rules.map_err(|error| format!("Landlock: {error}"))?);
             privileges::keep_for_forking().map_err(|error| format!("privileges: {error}"))?;
         }
+        if self.plan.level != Level::None {
+            let filtered = self.filters.apply_to_zygote();
+            filtered.map_err(|error| format!("seccomp: {error}"))?;
+        }
         Ok(())
     }
 
@@ -256,7 +260,7 @@ impl Jail {
         self.landlock(confinement)
             .map_err(|error| format!("Landlock: {error}"))?;
         self.filters
-            .apply()
+            .apply_to_child()
             .map_err(|error| format!("seccomp: {error}"))
     }
 

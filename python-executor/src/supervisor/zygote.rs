@@ -114,6 +114,8 @@ impl Zygote {
                 ("OMP_NUM_THREADS", "1"),
                 ("OPENBLAS_NUM_THREADS", "1"),
                 ("MKL_NUM_THREADS", "1"),
+                // Tools may not call rseq, and glibc ends a process whose new thread cannot have it.
+                ("GLIBC_TUNABLES", "glibc.pthread.rseq=0"),
             ])
             .current_dir("/")
             .stdin(Stdio::from(theirs))
