@@ -27,7 +27,7 @@ from served import machine
 
 MIB = 1 << 20
 FACTOR = 3
-GOOD, EVERY_MS = 4, 25
+GOOD, EVERY_MS = 4, 50
 # Where a hang ends; the default would only make waiting for a thousand of them longer.
 WALL_MS = 1000
 # Each bomb's memory limit and scratch, and what all else may take: pipes, results, output that waits to be read.
@@ -51,7 +51,7 @@ class Bad:
 REFUSED = "RESOURCE_EXHAUSTED"
 BOMBS = (
     # A refused fork is an exception, which the tool tells of: its own words are looked at.
-    Bad("fork_bomb", 1, 2, ("ok", "syscall_killed", "timeout"), 20),
+    Bad("fork_bomb", 1, 2, ("ok", "syscall_killed", "timeout"), 100),
     Bad("memory_bomb", 1, 2, ("memory", "timeout")),
     Bad("disk_filler", 1, 2, ("ok", "crashed", "timeout")),
     Bad("output_flood", 1, 2, ("ok", "timeout")),
