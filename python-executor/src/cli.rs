@@ -85,6 +85,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         serve: Box<Serve>,
     },
+    /// Tells what protects this machine from tools, as a tool finds it: exit status 0 if that is all there is, else 1
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        serve: Box<Serve>,
+    },
     /// The process that forks the tools' children: started by this program itself
     #[command(hide = true)]
     Zygote {

@@ -8,6 +8,7 @@ mod check;
 mod child;
 mod cli;
 mod course;
+mod doctor;
 mod executor;
 mod interpreter;
 mod outcome;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             zygote::main(&plan).map_err(|error| Failure::new(format!("zygote: {error}"), ""))
         }
         Some(cli::Command::Check { dir, serve }) => check::check(&dir, &serve),
+        Some(cli::Command::Doctor { json, serve }) => doctor::doctor(json, &serve),
         None => start::serve(&cli.serve),
     });
     report(result)

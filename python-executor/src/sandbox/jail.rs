@@ -217,9 +217,10 @@ impl Jail {
             let readable = Self::readable_inside(&self.plan, &self.inside);
             let rules = rules::rules(&readable, &[Path::new(BOX), NULL.as_ref()]);
             full.rules = Some(rules.map_err(|error| format!("Landlock: {error}"))?);
-            privileges::keep_for_forking().map_err(|error| format!("privileges: {error}"))?;
         }
         if self.plan.level != Level::None {
+            privileges::keep_for_forking(self.full.is_some())
+                .map_err(|error| format!("privileges: {error}"))?;
             let filtered = self.filters.apply_to_zygote();
             filtered.map_err(|error| format!("seccomp: {error}"))?;
         }

@@ -17,8 +17,8 @@ pub(super) fn drop_all() -> io::Result<()> {
     keep(CapabilitySet::empty())
 }
 
-/// What a zygote needs to give each child its own mounts and processes, and no more.
-pub(super) fn keep_for_forking() -> io::Result<()> {
+/// For a zygote: what it needs to give each child its own mounts and processes, and no more; nothing, if they have none.
+pub(super) fn keep_for_forking(needed: bool) -> io::Result<()> {
     set_no_new_privs(true)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     if capabilities(None)?
@@ -34,7 +34,11 @@ pub(super) fn keep_for_forking() -> io::Result<()> {
         }
     }
     clear_ambient_capability_set()?;
-    keep(CapabilitySet::SYS_ADMIN)
+    keep(if needed {
+        CapabilitySet::SYS_ADMIN
+    } else {
+        CapabilitySet::empty()
+    })
 }
 
 fn keep(set: CapabilitySet) -> io::Result<()> {

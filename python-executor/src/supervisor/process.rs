@@ -107,12 +107,17 @@ impl Process {
     }
 
     fn number(&self, name: &str) -> Option<u64> {
+        self.told(name)?.parse().ok()
+    }
+
+    /// The first word that the kernel tells of it behind a name, such as `Threads:`.
+    pub(crate) fn told(&self, name: &str) -> Option<String> {
         let (_, file) = self.numbers.as_ref()?;
         let mut bytes = [0; 4096];
         let n = file.read_at(&mut bytes, 0).ok()?;
         let text = std::str::from_utf8(bytes.get(..n)?).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse().ok()
+        Some(line.split_whitespace().next()?.to_owned())
     }
 
     /// Has it give way to processes that are not calmed, where they want the same processor; on an idle machine it is as
