@@ -2,6 +2,10 @@
 
 use std::{io, os::fd::OwnedFd};
 
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
 use tokio::{io::Interest, net::UnixStream};
 
 use crate::protocol::channel::{Kind, Seal, Wrong, first};
@@ -41,15 +45,18 @@ impl Channel {
 
     /// Nothing has come, and the child has it open.
     pub(crate) fn is_quiet(&self) -> bool {
-        let mut byte = [0];
-        let none = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        self.inbox.is_empty() && self.socket.try_read(&mut byte).is_err_and(none)
+        self.inbox.is_empty() && self.peek() == Err(Errno::AGAIN)
     }
 
     /// Something has come that was not looked at.
     pub(crate) fn has_more(&self) -> bool {
-        let mut byte = [0];
-        !self.inbox.is_empty() || matches!(self.socket.try_read(&mut byte), Ok(1..))
+        !self.inbox.is_empty() || matches!(self.peek(), Ok(1..))
+    }
+
+    /// Asks the kernel: the runtime may not have looked yet.
+    fn peek(&self) -> Result<usize, Errno> {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        recv(&self.socket, &mut [0; 1], flags).map(|(_, came)| came)
     }
 
     /// Tells the child that there is no more work, which is its end.

@@ -52,7 +52,14 @@ impl Output {
         while let Some(pipe) = &self.pipe {
             match pipe.try_read(&mut buffer) {
                 Ok(n @ 1..) => self.take(buffer.get(..n).unwrap_or_default(), most),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                // It says so until the runtime has looked, although a child that has ended may have printed before.
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    match rustix::io::read(pipe, &mut buffer) {
+                        Ok(n @ 1..) => self.take(buffer.get(..n).unwrap_or_default(), most),
+                        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return,
+                        _ => self.end(),
+                    }
+                }
                 // An error of a pipe is its end.
                 _ => self.end(),
             }
