@@ -109,8 +109,8 @@ pub(crate) async fn run(
     let mut stuck = false;
     let mut calm_at = Some(started + QUICK);
     if let Ok(json) = serde_json::to_vec(work) {
-        // An error: the child is gone, which is seen below.
-        let _ = child.channel.write(&frame(&[], Kind::Work, &[&json])).await;
+        let frame = frame(&[], Kind::Work, &[&json]);
+        child.channel.write(frame, None);
     }
     loop {
         for (stream, output) in [Stream::Out, Stream::Err]
@@ -144,6 +144,21 @@ pub(crate) async fn run(
                 process.kill();
                 next_step = Some(Instant::now() + PATIENCE);
             }
+            // Before all that the child does: whoever floods us has no longer than others.
+            () = time::sleep_until(deadline), if course.stopped.is_none() && !course.answered() && asked.is_none() => {
+                course.stopped = Some(End::TimedOut);
+                process.kill();
+                next_step = Some(Instant::now() + PATIENCE);
+            }
+            () = until(next_step), if next_step.is_some() => {
+                if process.is_over() || course.killed {
+                    stuck = !process.is_over();
+                    break;
+                }
+                course.killed = true;
+                process.kill();
+                next_step = Some(Instant::now() + PATIENCE);
+            }
             () = until(calm_at), if calm_at.is_some() => {
                 calm_at = None;
                 process.calm();
@@ -152,6 +167,9 @@ pub(crate) async fn run(
                 match course.hear(said) {
                     Asked::Nothing => {}
                     Asked::Note(note) => listener.note(note),
+                    _ if answering.is_some() => {
+                        course.wrong("a question was asked before another was answered");
+                    }
                     Asked::Question(question) => {
                         asked = Some(Instant::now());
                         answering = Some(Box::pin(async { Answer::Text(listener.ask(question).await) }));
@@ -177,30 +195,16 @@ pub(crate) async fn run(
             answer = async { match &mut answering { Some(answering) => answering.await, None => std::future::pending().await } } => {
                 answering = None;
                 deadline += asked.take().map_or(Duration::ZERO, |asked| asked.elapsed());
-                let _ = match answer {
-                    Answer::Text(text) => channel.write(&frame(&[], Kind::Answer, &[text.as_bytes()])).await,
-                    Answer::Connection(Ok(descriptor)) => channel.pass(&frame(&[], Kind::Connection, &[]), &descriptor).await,
+                let (kind, content, descriptor) = match answer {
+                    Answer::Text(text) => (Kind::Answer, text.into_bytes(), None),
+                    Answer::Connection(Ok(descriptor)) => (Kind::Connection, Vec::new(), Some(descriptor)),
                     Answer::Connection(Err(refused)) => {
-                        let json = serde_json::to_vec(&refused).unwrap_or_default();
-                        channel.write(&frame(&[], Kind::Connection, &[&json])).await
+                        (Kind::Connection, serde_json::to_vec(&refused).unwrap_or_default(), None)
                     }
                 };
+                channel.write(frame(&[], kind, &[&content]), descriptor);
             }
             _ = process.over(), if !process.is_over() => next_step = Some(Instant::now() + GRACE),
-            () = time::sleep_until(deadline), if course.stopped.is_none() && !course.answered() && asked.is_none() => {
-                course.stopped = Some(End::TimedOut);
-                process.kill();
-                next_step = Some(Instant::now() + PATIENCE);
-            }
-            () = until(next_step), if next_step.is_some() => {
-                if process.is_over() || course.killed {
-                    stuck = !process.is_over();
-                    break;
-                }
-                course.killed = true;
-                process.kill();
-                next_step = Some(Instant::now() + PATIENCE);
-            }
         }
     }
     conclude(child, course, bounds, started.elapsed(), stuck)

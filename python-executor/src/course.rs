@@ -75,6 +75,11 @@ impl Course {
         if self.answered() {
             return self.wrong("something was written behind the result");
         }
+        // It was killed: what it had asked before is nobody's question any more.
+        let asks = matches!(said.kind, Kind::Question | Kind::Connect);
+        if self.stopped.is_some() && asks {
+            return Asked::Nothing;
+        }
         match self.take(said) {
             Ok(asked) => asked,
             Err(why) => self.wrong(why),

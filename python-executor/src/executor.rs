@@ -103,9 +103,6 @@ impl Executor {
         if !child.process.finish(patience).await {
             self.supervisor.retire(&child.zygote);
         }
-        if let Some(group) = child.group {
-            group.finish().await;
-        }
     }
 }
 

@@ -63,7 +63,8 @@ fn replace(service: &Tooling, before: &Catalogue, catalogue: Catalogue) {
         say(note);
     }
     say(&format!("{} tools, read anew", catalogue.tools().len()));
-    catalogue::prepare(&service.executor, &catalogue);
+    // It may wait for new zygotes.
+    tokio::task::block_in_place(|| catalogue::prepare(&service.executor, &catalogue));
     *service
         .catalogue
         .write()

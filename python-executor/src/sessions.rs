@@ -50,6 +50,8 @@ impl Drop for Claim<'_> {
 impl Claim<'_> {
     /// Keeps the child for the next snippet.
     pub(crate) fn put_back(mut self, child: Child) {
+        // What its snippets began, such as a thread, is nobody's work now.
+        child.process.pause();
         let held = Held::Waiting {
             child: Box::new(child),
             since: Instant::now(),
@@ -100,6 +102,7 @@ impl Sessions {
         match held.insert(id.to_owned(), Held::Busy) {
             Some(Held::Waiting { mut child, .. }) => {
                 if child.is_waiting() {
+                    child.process.go_on();
                     return Ok((self.claim(id.to_owned()), *child));
                 }
                 // Its process is gone.
@@ -119,10 +122,15 @@ impl Sessions {
 
     /// Ends those that were not used for long.
     pub(crate) fn end_idle(&self) {
-        locked(&self.held).retain(|_, held| match held {
-            Held::Busy => true,
-            Held::Waiting { since, .. } => since.elapsed() < self.idle,
-        });
+        let is_idle = |held: &Held| match held {
+            Held::Busy => false,
+            Held::Waiting { since, .. } => since.elapsed() >= self.idle,
+        };
+        let ended: Vec<_> = locked(&self.held)
+            .extract_if(|_, held| is_idle(held))
+            .collect();
+        // Killed when nobody waits for the lock.
+        drop(ended);
     }
 
     fn claim(&self, id: String) -> Claim<'_> {

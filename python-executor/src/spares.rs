@@ -75,9 +75,14 @@ impl Spares {
         None
     }
 
-    /// Drops those whose profile is not wanted any more, such as a file's that has changed.
+    /// Drops those whose profile is not wanted any more, such as a file's that has changed. From now on there are those
+    /// of the wanted profiles only.
     pub(crate) fn keep(&self, wanted: &HashSet<u64>) {
-        locked(&self.shelves).retain(|profile, _| wanted.contains(profile));
+        let mut shelves = locked(&self.shelves);
+        shelves.retain(|profile, _| wanted.contains(profile));
+        for profile in wanted {
+            shelves.entry(*profile).or_default();
+        }
     }
 
     /// Makes what this profile lacks, in the background.
@@ -95,7 +100,7 @@ impl Spares {
     /// Claims a place for one more, and gives those that have to go for it; nothing if there is no place.
     fn place(&self, profile: &Profile) -> Option<Vec<Child>> {
         let mut shelves = locked(&self.shelves);
-        let shelf = shelves.entry(profile.id).or_default();
+        let shelf = shelves.get_mut(&profile.id)?;
         if shelf.failures >= MOST_FAILURES || shelf.waiting.len() + shelf.making >= self.each {
             return None;
         }

@@ -29,6 +29,8 @@ use crate::{
 
 /// A session that was not used for so long is ended.
 const SESSION_IDLE: Duration = Duration::from_mins(10);
+/// How long what cannot be stopped is waited for at the end.
+const ENDING: Duration = Duration::from_millis(200);
 /// A session may use the processor time of so many snippets; the time of each is bounded by the clock.
 const SNIPPETS: u64 = 100;
 
@@ -40,10 +42,12 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
         None => default_socket("executor")
             .map_err(|error| Failure::usage(error, "give --socket PATH"))?,
     };
+    raise_open_files();
     let executor = Arc::new(executor);
     let protection = &executor.supervisor.protection;
     let isolation = format!("{}{}", protection.level.name(), protection.told());
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let served = runtime.block_on(async {
         let listener = Listener::bind(&socket).map_err(|error| {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;
@@ -81,10 +85,35 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
             sessions: Sessions::new(args.sessions.into(), SESSION_IDLE),
         });
         let watching = tokio::spawn(reload::watch(service.clone(), tools));
+        let tidying = tokio::spawn(end_idle_sessions(service.clone()));
         let served = ipc::server::serve(listener, service::info(), service, shutdown).await;
         watching.abort();
+        tidying.abort();
         served.map_err(|error| Failure::new(error, ""))
-    })
+    });
+    // A thread that looks up a name for a tool may do so for long.
+    runtime.shutdown_timeout(ENDING);
+    served
+}
+
+async fn end_idle_sessions(service: Arc<Tooling>) {
+    loop {
+        tokio::time::sleep(SESSION_IDLE / 10).await;
+        service.sessions.end_idle();
+    }
+}
+
+/// Each connection and each child takes some descriptors; what a process may have by custom is made for programs that
+/// wait by select. Children have a limit of their own.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // Without it there is room for fewer, and who is one too many is told.
+    let _ = setrlimit(Resource::Nofile, all);
 }
 
 /// Everything but the socket: the executor, and the directory of its tools.

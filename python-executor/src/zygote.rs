@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::{
     child, interpreter,
-    protocol::control::{Ended, Order, Report, receive, send},
+    protocol::control::{Ended, Order, Report, receive, report},
     sandbox::{self, Jail, Level, NoJail, Plan},
 };
 
@@ -24,7 +24,7 @@ pub(crate) fn main(plan: &str) -> io::Result<()> {
     let mut jail = match sandbox::enter(&plan, control.as_fd()) {
         Ok(jail) => jail,
         Err(NoJail::Unavailable(lacks)) => {
-            return send(&control, &Report::Unavailable(lacks), &[]);
+            return report(&control, &Report::Unavailable(lacks), &[]);
         }
         Err(NoJail::Unreadable(no)) => return fail(&control, no.what, &no.fix),
     };
@@ -43,7 +43,7 @@ pub(crate) fn main(plan: &str) -> io::Result<()> {
     if let Err(what) = jail.close() {
         return fail(&control, what, "");
     }
-    send(&control, &Report::Ready { python }, &[])?;
+    report(&control, &Report::Ready { python }, &[])?;
     let mut children: HashMap<libc::pid_t, u64> = HashMap::new();
     let served = serve(&control, &signals, &jail, &mut children);
     for pid in children.keys() {
@@ -100,7 +100,7 @@ fn serve(
                     }
                     Err(error) => {
                         let why = format!("fork: {error}");
-                        send(control, &Report::NotStarted { id, why }, &[])?;
+                        report(control, &Report::NotStarted { id, why }, &[])?;
                     }
                 }
             }
@@ -122,7 +122,7 @@ fn take_control() -> io::Result<OwnedFd> {
 
 fn fail(control: &OwnedFd, what: String, fix: &str) -> io::Result<()> {
     let fix = fix.to_owned();
-    send(control, &Report::Failed { what, fix }, &[])
+    report(control, &Report::Failed { what, fix }, &[])
 }
 
 /// A descriptor that is readable when a child ended.
@@ -175,12 +175,12 @@ fn started(control: &OwnedFd, id: u64, pid: libc::pid_t) -> io::Result<()> {
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
         .and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
     match handle {
-        Ok(handle) => send(control, &Report::Started { id }, &[handle]),
+        Ok(handle) => report(control, &Report::Started { id }, &[handle]),
         Err(error) => {
             // SAFETY: sends a signal, to a child of ours that was not waited for.
             unsafe { libc::kill(pid, libc::SIGKILL) };
             let why = format!("no handle of the child: {error}");
-            send(control, &Report::NotStarted { id, why }, &[])
+            report(control, &Report::NotStarted { id, why }, &[])
         }
     }
 }
@@ -206,7 +206,7 @@ fn reap(control: &OwnedFd, children: &mut HashMap<libc::pid_t, u64>) -> io::Resu
             cpu_us: us(usage.ru_utime) + us(usage.ru_stime),
             max_rss_kib: usage.ru_maxrss as u64,
         };
-        send(control, &Report::Ended { id, ended }, &[])?;
+        report(control, &Report::Ended { id, ended }, &[])?;
     }
     Ok(())
 }

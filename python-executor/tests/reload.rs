@@ -152,3 +152,21 @@ async fn what_is_no_plain_file_holds_nobody_up() {
     assert!(begun.elapsed() < Duration::from_secs(10));
     assert_eq!(executor.call("version", "{}").await.result, "1");
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_file_stays_told_and_a_name_that_becomes_free_is_taken() {
+    let more = "@tool\ndef more() -> str:\n    \"\"\"More.\"\"\"\n    return 'b'\n";
+    let twice = format!("@tool\ndef own() -> int:\n    \"\"\"Own.\"\"\"\n    return 1\n{more}");
+    let executor = Executor::start_with(
+        &[("a.py", &more.replace("'b'", "'a'")), ("b.py", &twice)],
+        &[],
+    )
+    .await;
+    assert_eq!(executor.list().await.problems.len(), 1);
+    write(&executor, "c.py", &more.replace("more", "third"));
+    let tools = until(&executor, |tools| tools.tools.len() == 3).await;
+    assert_eq!(tools.problems.len(), 1, "{tools:?}");
+    std::fs::remove_file(executor.room.path().join("tools/a.py")).unwrap();
+    until(&executor, |tools| tools.problems.is_empty()).await;
+    assert_eq!(executor.call("more", "{}").await.result, r#""b""#);
+}

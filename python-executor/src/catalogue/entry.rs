@@ -6,6 +6,7 @@ use ipc::proto::Tool;
 use jsonschema::Validator;
 use serde_json::Value;
 
+use super::effort;
 use crate::{policy::Approval, profile::Profile};
 
 /// Bytes of what one tool says of itself: all of it is told to the model with every question.
@@ -20,6 +21,8 @@ pub(crate) struct Entry {
     pub(crate) file: String,
     pub(crate) profile: Arc<Profile>,
     validator: Validator,
+    /// Its schema refers to itself.
+    recursive: bool,
     /// Parameters that may be null, which is as good as to leave them out; the model is only told the latter.
     nullable: Vec<String>,
 }
@@ -34,10 +37,16 @@ impl Entry {
         nullable: Vec<String>,
     ) -> Result<Self, String> {
         sound(&name, &description, parameters)?;
+        let unusable =
+            |why: &dyn std::fmt::Display| format!("the schema of {name} is not usable: {why}");
+        let effort::Recursive(recursive) =
+            effort::bounded(parameters).map_err(|why| unusable(&why))?;
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)
+            // Takes a time that grows with the text only, as does the one that pydantic uses.
+            .with_pattern_options(jsonschema::PatternOptions::regex())
             .build(parameters)
-            .map_err(|error| format!("the schema of {name} is not usable: {error}"))?;
+            .map_err(|error| unusable(&error))?;
         Ok(Self {
             tool: Tool {
                 name,
@@ -47,6 +56,7 @@ impl Entry {
             file: file.to_owned(),
             profile: profile.clone(),
             validator,
+            recursive,
             nullable,
         })
     }
@@ -64,6 +74,13 @@ impl Entry {
             return Err("the arguments are not a JSON object".to_owned());
         };
         members.retain(|name, member| !(member.is_null() && self.nullable.contains(name)));
+        // It remembers what it has judged, which the search for the place does not.
+        if self.validator.is_valid(&value) {
+            return Ok(());
+        }
+        if self.recursive {
+            return Err("the arguments do not fit the tool's schema".to_owned());
+        }
         match self.validator.iter_errors(&value).next() {
             None => Ok(()),
             Some(error) => {

@@ -2,6 +2,7 @@
 //! are compiled, and arguments are checked against them before anything runs. A file that has become broken keeps the
 //! version that was not.
 
+mod effort;
 mod entry;
 mod files;
 
@@ -90,7 +91,11 @@ impl Catalogue {
             let old = before
                 .map(|before| before.of(&file.name))
                 .unwrap_or_default();
-            let unchanged = before.is_some_and(|before| before.files.contains(file));
+            // What is wrong with a file is found anew: it may have been another file's doing.
+            let unchanged = before.is_some_and(|before| {
+                let same = |problem: &ToolProblem| problem.file == file.name;
+                before.files.contains(file) && !before.problems.iter().any(same)
+            });
             if same_helpers && unchanged && !old.is_empty() {
                 catalogue.take_over(&file.name, old);
                 continue;

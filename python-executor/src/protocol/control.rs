@@ -52,8 +52,22 @@ pub(crate) struct Ended {
     pub(crate) max_rss_kib: u64,
 }
 
-/// Sends one message, and never waits: who does not read is stuck.
-pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, fds: &[OwnedFd]) -> io::Result<()> {
+/// Sends an order, and never waits: a zygote that does not read is stuck.
+pub(crate) fn order(socket: impl AsFd, order: &Order, fds: &[OwnedFd]) -> io::Result<()> {
+    send(socket, order, fds, SendFlags::DONTWAIT)
+}
+
+/// Sends a report, however many children end at once and however busy the supervisor is.
+pub(crate) fn report(socket: impl AsFd, report: &Report, fds: &[OwnedFd]) -> io::Result<()> {
+    send(socket, report, fds, SendFlags::empty())
+}
+
+fn send(
+    socket: impl AsFd,
+    message: &impl Serialize,
+    fds: &[OwnedFd],
+    flags: SendFlags,
+) -> io::Result<()> {
     let bytes = serde_json::to_vec(message)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(CHILD_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -61,7 +75,7 @@ pub(crate) fn send(socket: impl AsFd, message: &impl Serialize, fds: &[OwnedFd])
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
         return Err(io::Error::other("too many descriptors for one message"));
     }
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let flags = flags | SendFlags::NOSIGNAL;
     sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, flags)?;
     Ok(())
 }

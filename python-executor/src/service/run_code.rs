@@ -58,7 +58,16 @@ impl Tooling {
                 (Some(claim), Some(child))
             }
         };
-        let (place, queue_us) = self.place(request).await?;
+        let (place, queue_us) = match self.place(request).await {
+            Ok(place) => place,
+            Err(status) => {
+                // It can be gone on with when there is a place.
+                if let (Some(claim), Some(child)) = (claim, held) {
+                    claim.put_back(child);
+                }
+                return Err(status);
+            }
+        };
         let profile = match claim {
             Some(_) => &self.executor.session,
             None => &self.executor.snippet,

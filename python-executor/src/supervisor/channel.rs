@@ -1,10 +1,12 @@
 //! The supervisor's end of a child's channel.
 
-use std::{io, os::fd::OwnedFd};
+use std::{collections::VecDeque, io, os::fd::OwnedFd};
 
 use rustix::{
     io::Errno,
-    net::{RecvFlags, recv},
+    net::{
+        RecvFlags, SendAncillaryBuffer, SendAncillaryMessage::ScmRights, SendFlags, recv, sendmsg,
+    },
 };
 use tokio::{io::Interest, net::UnixStream};
 
@@ -18,6 +20,9 @@ pub(crate) struct Channel {
     socket: UnixStream,
     seal: Seal,
     inbox: Vec<u8>,
+    /// Frames that are to be written, and the descriptors that go beside them. A child that does not read is not waited
+    /// for: they are written while it is listened to.
+    outbox: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
     silent: bool,
 }
 
@@ -34,6 +39,7 @@ impl Channel {
             socket,
             seal,
             inbox: Vec::new(),
+            outbox: VecDeque::new(),
             silent: false,
         }
     }
@@ -65,48 +71,38 @@ impl Channel {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write);
     }
 
-    /// Writes whole frames.
-    pub(crate) async fn write(&mut self, frames: &[u8]) -> io::Result<()> {
-        let mut rest = frames;
-        while !rest.is_empty() {
-            self.socket.writable().await?;
-            match self.socket.try_write(rest) {
-                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+    /// Writes a frame, if need be later, with a descriptor beside it if there is one.
+    pub(crate) fn write(&mut self, frame: Vec<u8>, descriptor: Option<OwnedFd>) {
+        self.outbox.push_back((frame, descriptor));
+        self.flush();
+    }
+
+    /// Writes what can be written now.
+    fn flush(&mut self) {
+        while let Some((bytes, descriptor)) = self.outbox.front_mut() {
+            let write = || send(&self.socket, bytes, descriptor.as_ref());
+            // Asked of the kernel first: the runtime may not have looked yet.
+            let sent = write().or_else(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => self.socket.try_io(Interest::WRITABLE, write),
+                _ => Err(error),
+            });
+            match sent {
+                Ok(sent) => {
+                    *descriptor = None;
+                    bytes.drain(..sent);
+                    if bytes.is_empty() {
+                        self.outbox.pop_front();
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Nobody reads any more, which is seen by who listens.
+                Err(_) => self.outbox.clear(),
             }
         }
-        Ok(())
     }
 
-    /// Writes a frame with a descriptor beside it.
-    pub(crate) async fn pass(&mut self, bytes: &[u8], descriptor: &OwnedFd) -> io::Result<()> {
-        use rustix::net::{
-            SendAncillaryBuffer, SendAncillaryMessage::ScmRights, SendFlags, sendmsg,
-        };
-        let sent = self
-            .socket
-            .async_io(Interest::WRITABLE, || {
-                let mut space =
-                    [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-                let mut control = SendAncillaryBuffer::new(&mut space);
-                let rights = [std::os::fd::AsFd::as_fd(descriptor)];
-                if !control.push(ScmRights(&rights)) {
-                    return Err(io::ErrorKind::InvalidInput.into());
-                }
-                let parts = [io::IoSlice::new(bytes)];
-                Ok(sendmsg(
-                    &self.socket,
-                    &parts,
-                    &mut control,
-                    SendFlags::NOSIGNAL,
-                )?)
-            })
-            .await?;
-        self.write(bytes.get(sent..).unwrap_or_default()).await
-    }
-
-    /// What the child says next; nothing when it says no more. Nothing is lost if this is dropped before its end.
+    /// What the child says next, while it is written to; nothing when it says no more. Nothing is lost if this is
+    /// dropped before its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Said>, Wrong> {
         loop {
             let found = first(&self.inbox, &self.seal).inspect_err(|_| self.silent = true)?;
@@ -118,11 +114,17 @@ impl Channel {
                 self.inbox.drain(..content.end);
                 return Ok(Some(said));
             }
+            let wanted = if self.outbox.is_empty() {
+                Interest::READABLE
+            } else {
+                Interest::READABLE | Interest::WRITABLE
+            };
             // An error of the channel is its end.
-            let ready = self.socket.readable().await;
+            let ready = self.socket.ready(wanted).await;
+            self.flush();
             let before = self.inbox.len();
             self.inbox.reserve(PIECE);
-            match ready.and_then(|()| self.socket.try_read_buf(&mut self.inbox)) {
+            match ready.and_then(|_| self.socket.try_read_buf(&mut self.inbox)) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 _ => {
@@ -136,4 +138,22 @@ impl Channel {
             }
         }
     }
+}
+
+fn send(socket: &UnixStream, bytes: &[u8], descriptor: Option<&OwnedFd>) -> io::Result<usize> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let rights = descriptor.map(std::os::fd::AsFd::as_fd);
+    if let Some(rights) = &rights
+        && !control.push(ScmRights(std::slice::from_ref(rights)))
+    {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let parts = [io::IoSlice::new(bytes)];
+    Ok(sendmsg(
+        socket,
+        &parts,
+        &mut control,
+        SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+    )?)
 }

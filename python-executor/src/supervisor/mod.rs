@@ -49,6 +49,8 @@ pub(crate) struct Supervisor {
     most: usize,
     pub(crate) protection: Protection,
     zygotes: Mutex<Vec<Arc<Zygote>>>,
+    /// Held while one is put in the place of a lost one, so that whoever else misses it waits for the same.
+    replacing: tokio::sync::Mutex<()>,
     /// Behind the zygotes: they are in its groups, and have to be gone first.
     groups: Option<Cgroups>,
     next: AtomicU64,
@@ -94,6 +96,7 @@ impl Supervisor {
             plan: Mutex::new(plan),
             most,
             zygotes: Mutex::new(zygotes),
+            replacing: <_>::default(),
             groups,
             next: AtomicU64::new(1),
         }))
@@ -102,18 +105,16 @@ impl Supervisor {
     /// From now on calls may be granted these, and what they could before. Blocks while zygotes are started that have
     /// them; calls under way go on with the old ones.
     pub(crate) fn grant(&self, grants: Vec<Grant>) -> Result<(), NoInterpreter> {
-        let plan = {
-            let mut plan = locked(&self.plan);
-            let before = plan.granted.len();
-            plan.granted.extend(grants);
-            plan.granted.sort();
-            plan.granted.dedup();
-            if plan.granted.len() == before {
-                return Ok(());
-            }
-            plan.clone()
-        };
+        let mut plan = locked(&self.plan).clone();
+        let before = plan.granted.len();
+        plan.granted.extend(grants);
+        plan.granted.sort();
+        plan.granted.dedup();
+        if plan.granted.len() == before {
+            return Ok(());
+        }
         let zygotes = spawn(&plan, self.most)?;
+        *locked(&self.plan) = plan;
         *locked(&self.zygotes) = zygotes;
         Ok(())
     }
@@ -151,6 +152,8 @@ impl Supervisor {
         let (stderr, stderr_end) = pipe()?;
         let task = frame(&[], Kind::Warm, &[&serde_json::to_vec(warm)?]);
         let fds = [theirs.into(), stdout_end, stderr_end];
+        // One that is stuck has taken no more orders than a few, and the others find another.
+        let _turn = zygote.turn().await?;
         let ordered = zygote.order(id, &fds)?;
         drop(fds);
         let process = match time::timeout(FORK, ordered.started).await {
@@ -175,22 +178,18 @@ impl Supervisor {
             cpu_before_us: 0,
             scratch: None,
         };
-        child.channel.write(&task).await?;
+        child.channel.write(task, None);
         Ok(child)
     }
 
     /// The one whose turn it is; in the place of one that is lost there is a new one.
     async fn zygote(self: &Arc<Self>, turn: u64) -> io::Result<Arc<Zygote>> {
-        {
-            let mut zygotes = locked(&self.zygotes);
-            zygotes.retain(|zygote| !zygote.is_lost());
-            if zygotes.len() >= self.most {
-                let at = turn as usize % zygotes.len();
-                return zygotes
-                    .get(at)
-                    .cloned()
-                    .ok_or_else(|| io::ErrorKind::NotFound.into());
-            }
+        if let Some(zygote) = self.present(turn) {
+            return Ok(zygote);
+        }
+        let _replacing = self.replacing.lock().await;
+        if let Some(zygote) = self.present(turn) {
+            return Ok(zygote);
         }
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
@@ -205,8 +204,19 @@ impl Supervisor {
         .await?
     }
 
+    /// The one whose turn it is, if none is lost.
+    fn present(&self, turn: u64) -> Option<Arc<Zygote>> {
+        let mut zygotes = locked(&self.zygotes);
+        zygotes.retain(|zygote| !zygote.is_lost());
+        if zygotes.len() < self.most {
+            return None;
+        }
+        zygotes.get(turn as usize % zygotes.len()).cloned()
+    }
+
     /// Gives a zygote no more orders. Its children's calls go on; with the last of them it is killed.
     pub(crate) fn retire(&self, zygote: &Arc<Zygote>) {
+        zygote.close();
         locked(&self.zygotes).retain(|other| !Arc::ptr_eq(other, zygote));
     }
 }

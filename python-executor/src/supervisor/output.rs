@@ -4,6 +4,8 @@ use tokio::net::unix::pipe::Receiver;
 
 /// Bytes read at once.
 const PIECE: usize = 16 << 10;
+/// Pieces read in one go: a pipe's worth, and then it is another's turn, even if more comes all the while.
+const PIECES: usize = 8;
 
 /// One of a child's two output streams.
 #[derive(Debug)]
@@ -46,10 +48,11 @@ impl Output {
         }
     }
 
-    /// Reads what has come, without waiting. Beyond `most` bytes it is thrown away.
+    /// Reads of what has come as much as a pipe can hold, without waiting. Beyond `most` bytes it is thrown away.
     pub(crate) fn read(&mut self, most: usize) {
         let mut buffer = [0; PIECE];
-        while let Some(pipe) = &self.pipe {
+        for _ in 0..PIECES {
+            let Some(pipe) = &self.pipe else { return };
             match pipe.try_read(&mut buffer) {
                 Ok(n @ 1..) => self.take(buffer.get(..n).unwrap_or_default(), most),
                 // It says so until the runtime has looked, although a child that has ended may have printed before.

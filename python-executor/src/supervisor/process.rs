@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Signal, pidfd_send_signal};
 use tokio::{sync::oneshot, time};
 
 use crate::protocol::control::Ended;
@@ -135,9 +136,21 @@ impl Process {
 
     /// Kills it with all its threads, and all that lives in its namespace with it.
     pub(crate) fn kill(&self) {
-        let signal = rustix::process::Signal::KILL;
+        self.signal(Signal::KILL);
+    }
+
+    /// Keeps it from running until it is told to go on. It can be killed all the same.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         // An error: it is gone already.
-        let _ = rustix::process::pidfd_send_signal(&self.handle, signal);
+        let _ = pidfd_send_signal(&self.handle, signal);
     }
 
     /// Waits until it is gone, and kills it if it does not go by itself. False: it is not known to be gone, because its

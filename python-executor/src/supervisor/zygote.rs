@@ -14,17 +14,21 @@ use std::{
 };
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::locked;
 use crate::{
     interpreter::NoInterpreter,
-    protocol::control::{Ended, Order, Report, receive, send},
+    protocol::control::{Ended, Order, Report, order, receive},
     sandbox::{Level, Plan, Unavailable},
 };
 
 /// How long a zygote may take to start its Python and what is preloaded.
 const START: Duration = Duration::from_mins(1);
+
+/// Orders that wait at a zygote at once. It takes one after the other; those that waited behind hundreds would seem to
+/// be stuck.
+const ORDERS: usize = 8;
 
 /// One zygote process, and who waits for its children.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub(crate) struct Zygote {
     control: Arc<OwnedFd>,
     board: Arc<Board>,
     process: Mutex<Process>,
+    turns: Semaphore,
 }
 
 /// Who waits for what of a zygote. Nobody, once it is gone.
@@ -126,6 +131,7 @@ impl Zygote {
             control: Arc::new(ours),
             board: Arc::new(Board(Mutex::new(Some(HashMap::new())))),
             process: Mutex::new(process),
+            turns: Semaphore::new(ORDERS),
         };
         let patience = |time| {
             sockopt::set_socket_timeout(zygote.control.as_fd(), sockopt::Timeout::Recv, time)
@@ -157,6 +163,17 @@ impl Zygote {
         locked(&self.board.0).is_none()
     }
 
+    /// Waits until it can be given an order. An error: it gets no more of them.
+    pub(super) async fn turn(&self) -> io::Result<SemaphorePermit<'_>> {
+        let turn = self.turns.acquire().await;
+        turn.map_err(|_closed| io::Error::other("the zygote was lost"))
+    }
+
+    /// Nobody waits for its turn any more.
+    pub(super) fn close(&self) {
+        self.turns.close();
+    }
+
     /// Orders a child; the descriptors are its channel, stdout and stderr. An error: it takes no orders.
     pub(super) fn order(&self, id: u64, fds: &[OwnedFd]) -> io::Result<Ordered> {
         let (started_sender, started) = oneshot::channel();
@@ -169,7 +186,7 @@ impl Zygote {
             .as_mut()
             .ok_or(io::ErrorKind::BrokenPipe)?
             .insert(id, waiter);
-        send(&self.control, &Order::Start { id }, fds).inspect_err(|_| self.forget(id))?;
+        order(&self.control, &Order::Start { id }, fds).inspect_err(|_| self.forget(id))?;
         Ok(Ordered { started, ended })
     }
 

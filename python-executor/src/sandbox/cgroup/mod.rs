@@ -16,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::{runtime::Handle, time::sleep};
+
 use super::{Lack, Limits};
 
 /// Without these a group limits nothing that matters here.
@@ -55,7 +57,7 @@ pub(crate) struct Cgroups {
     kernel: Kernel,
 }
 
-/// The group of one call. Dropped: all that is in it is killed.
+/// The group of one call. Dropped: all that is in it is killed, and it is removed as soon as that is gone.
 #[derive(Debug)]
 pub(crate) struct Call {
     dir: PathBuf,
@@ -174,19 +176,6 @@ impl Call {
         }
     }
 
-    /// Kills whatever is left, and removes the group.
-    pub(crate) async fn finish(self) {
-        self.kill();
-        for _ in 0..TRIES {
-            match (self.kernel.remove)(&self.dir) {
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                _ => break,
-            }
-        }
-    }
-
     fn kill(&self) {
         // Before Linux 5.14 there is no such file; the children's own ends do it then.
         let _ = self.write("cgroup.kill", 1);
@@ -203,9 +192,25 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.dir.exists() {
-            self.kill();
-            let _ = (self.kernel.remove)(&self.dir);
+        self.kill();
+        let (dir, kernel) = (std::mem::take(&mut self.dir), self.kernel);
+        let is_busy = move || {
+            let removed = (kernel.remove)(&dir);
+            removed.is_err_and(|error| error.raw_os_error() == Some(libc::EBUSY))
+        };
+        if !is_busy() {
+            return;
+        }
+        // As this program ends there is no runtime: then the next one sweeps it away.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                for _ in 0..TRIES {
+                    sleep(PAUSE).await;
+                    if !is_busy() {
+                        break;
+                    }
+                }
+            });
         }
     }
 }
