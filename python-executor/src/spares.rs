@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    io,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -18,7 +19,7 @@ use crate::{
 
 /// How long a child may take to get warm.
 pub(crate) const WARMING: Duration = Duration::from_secs(20);
-/// A profile whose spares so often did not last gets no more of them.
+/// A profile whose spares so often, one after the other, did not last gets no more of them.
 const MOST_FAILURES: u32 = 3;
 
 #[derive(Debug)]
@@ -68,9 +69,11 @@ impl Spares {
         shelf.used = now;
         while let Some(mut child) = shelf.waiting.pop() {
             if child.is_waiting() {
+                shelf.failures = 0;
                 return Some(child);
             }
-            shelf.failures += 1;
+            // With its zygote each would have gone.
+            shelf.failures += u32::from(!child.zygote.is_lost());
         }
         None
     }
@@ -121,22 +124,25 @@ impl Spares {
         Some(old)
     }
 
-    fn put(&self, profile: &Profile, made: Option<Child>) {
+    fn put(&self, profile: &Profile, made: io::Result<Option<Child>>) {
         // A shelf that is gone is not wanted any more.
         if let Some(shelf) = locked(&self.shelves).get_mut(&profile.id) {
             shelf.making = shelf.making.saturating_sub(1);
             match made {
-                Some(child) => shelf.waiting.push(child),
-                None => shelf.failures += 1,
+                Ok(Some(child)) => shelf.waiting.push(child),
+                Ok(None) => shelf.failures += 1,
+                // Not the profile's doing. Whoever calls next has it tried again.
+                Err(_) => {}
             }
         }
     }
 }
 
-/// A warm child that does nothing until it is asked to.
-async fn make(executor: &Arc<Executor>, profile: &Profile) -> Option<Child> {
-    let mut child = executor.child(profile, false).await.ok()?;
-    child.warmed(WARMING, profile.policy.output()).await.ok()?;
+/// A warm child that does nothing until it is asked to; nothing, if those of this profile do not get or stay so.
+async fn make(executor: &Arc<Executor>, profile: &Profile) -> io::Result<Option<Child>> {
+    let mut child = executor.child(profile, false).await?;
+    let warmed = child.warmed(WARMING, profile.policy.output()).await;
     // A thread that an import began would go on at the machine's cost, with nobody's call to end it.
-    (child.process.threads() == Some(1)).then_some(child)
+    let rests = warmed.is_ok() && child.process.threads() == Some(1);
+    Ok(rests.then_some(child))
 }

@@ -222,3 +222,24 @@ async fn a_stuck_zygote_costs_no_call_and_those_under_way_go_on() {
         common::gone(zygote).await;
     }
 }
+
+#[tokio::test]
+async fn spares_come_back_however_often_a_zygote_is_lost() {
+    let executor = Executor::start(COUNTER).await;
+    for _ in 0..3 {
+        until_spares(&executor, "4").await;
+        let [zygote] = executor.zygotes().try_into().unwrap();
+        let pid = rustix::process::Pid::from_raw(zygote).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        until_spares_are_gone(&executor).await;
+        assert_eq!(executor.call("count", "{}").await.outcome, "ok");
+        let client = executor.client().await;
+        let code = ipc::proto::RunCode {
+            code: "1".to_owned(),
+            ..ipc::proto::RunCode::default()
+        };
+        let call = client.call(Body::RunCode(code), Meta::default()).await;
+        assert_eq!(end_of(&mut call.unwrap()).await.outcome, "ok");
+    }
+    until_spares(&executor, "4").await;
+}

@@ -159,7 +159,7 @@ impl Zygote {
         Ok(zygote)
     }
 
-    pub(super) fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         locked(&self.board.0).is_none()
     }
 
