@@ -38,6 +38,11 @@ def echo(text: str) -> str:
     return text
 
 @tool(approval="auto")
+def rest() -> None:
+    """Sleep."""
+    time.sleep(1000)
+
+@tool(approval="auto")
 def flood_notes() -> str:
     """Log for ever, from inside and past the logger."""
     from callspan import channel
@@ -351,5 +356,50 @@ async fn no_schema_holds_the_executor_up() {
         let asked = executor.try_call("loop", &deep, Meta::default());
         let _ = within(10, asked).await;
         assert_eq!(executor.call("echo", r#"{"text":"x"}"#).await.outcome, "ok");
+    }
+}
+
+/// Whatever is under way may end for four seconds, as clients are promised, and then there is nothing left.
+#[tokio::test]
+async fn told_to_stop_it_ends_soon_and_leaves_nothing() {
+    for isolation in ["full", "reduced"] {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut executor = Executor::start_by(TOOLS, |command| {
+            command.args(["--isolation", isolation, "--wall-ms", "60000"]);
+            let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/all_auto.toml");
+            command.args(["--policy", policy]);
+            command.env("TMPDIR", temporary.path());
+        })
+        .await;
+        let client = executor.client().await;
+        run(&client, snippet("x = 1", "new")).await.unwrap();
+        let calls_another = snippet("rest()", "");
+        let sleeps = snippet(
+            "import time\nopen('kept', 'w').write('x')\ntime.sleep(100)",
+            "new",
+        );
+        let mut under_way = calls(&client, "rest", "{}", 2).await;
+        for code in [calls_another, sleeps] {
+            let call = client.call(Body::RunCode(code), Meta::default()).await;
+            under_way.push(call.unwrap());
+        }
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while health(&executor, "running").await != "4" {
+            assert!(Instant::now() < deadline, "{isolation}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let all = descendants(executor.process.id());
+        let pid = rustix::process::Pid::from_raw(executor.process.id() as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let since = Instant::now();
+        while executor.process.try_wait().unwrap().is_none() {
+            assert!(since.elapsed() < Duration::from_secs(7), "{isolation}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        for pid in all {
+            common::gone(pid).await;
+        }
+        let left: Vec<_> = temporary.path().read_dir().unwrap().collect();
+        assert!(left.is_empty(), "{isolation}: {left:?}");
     }
 }
