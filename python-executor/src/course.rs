@@ -17,6 +17,8 @@ use crate::{
 /// Bytes of a result that are taken, and of all artefacts of a call.
 const MAX_RESULT: usize = 1 << 20;
 const MAX_ARTEFACTS: usize = 4 << 20;
+/// Lists and objects of a result within each other: whoever reads it may do so by recursion.
+const MAX_DEPTH: usize = 64;
 /// Bytes of each part of an error, of a note, and of what describes an artefact.
 const MAX_ERROR: usize = 64 << 10;
 const MAX_NAME: usize = 255;
@@ -178,9 +180,33 @@ fn sound(json: String) -> Result<String, Failure> {
         return Err(Failure::BadResult(why));
     }
     match serde_json::from_str::<IgnoredAny>(&json) {
+        Ok(IgnoredAny) if deepest(&json) > MAX_DEPTH => {
+            let why = format!("the result is nested deeper than {MAX_DEPTH} levels");
+            Err(Failure::BadResult(why))
+        }
         Ok(IgnoredAny) => Ok(json),
         Err(_) => Err(Failure::BadResult("the result is not JSON".to_owned())),
     }
+}
+
+/// How deep lists and objects are nested in a sound JSON text.
+fn deepest(json: &str) -> usize {
+    let (mut depth, mut most) = (0usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                most = most.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 fn bounded(failure: Failure) -> Failure {

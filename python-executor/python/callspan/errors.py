@@ -55,8 +55,8 @@ class ToolError(Exception):
 
 
 def safe_name(kind: type) -> str:
-    """The name of a class, whatever its metaclass says; always an exact and short str."""
-    return text_of(_type_name(kind), 100)
+    """The name of a class, whatever its metaclass says; always an exact and short str that can be shown."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text_of(_type_name(kind), 100))
 
 
 def text_of(text: str, limit: int) -> str:
