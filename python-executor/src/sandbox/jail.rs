@@ -19,7 +19,7 @@ use rustix::{
 };
 
 use super::{
-    Confinement, Filters, landlock as rules,
+    Confinement, Filters, ablation, landlock as rules,
     namespaces::{Identity, separate},
     nanny,
     plan::{BOX, Inside, Level, Plan},
@@ -168,7 +168,9 @@ fn settle(plan: &Plan, inside: &Inside, identity: Identity) -> Result<(Proc, Ful
     let proc = Proc::open().map_err(step("/proc"))?;
     let process =
         pidfd_open(getpid(), PidfdFlags::empty()).map_err(|no| step("pidfd_open")(no.into()))?;
-    sethostname(HOSTNAME).map_err(|no| step("sethostname")(no.into()))?;
+    if !ablation::off("uts namespace") {
+        sethostname(HOSTNAME).map_err(|no| step("sethostname")(no.into()))?;
+    }
     let pieces = root::gather(plan, inside)?;
     root::change(&plan.scratch, identity.id)?;
     identity.assume().map_err(step("changing the user"))?;
@@ -232,6 +234,9 @@ impl Jail {
         let Some(full) = &self.full else {
             return Ok(());
         };
+        if ablation::off("pid namespace") {
+            return Ok(());
+        }
         // The kernel makes one below the own only.
         move_into_thread_name_spaces(full.process.as_fd(), ThreadNameSpaceType::PROCESS_ID)?;
         // SAFETY: no descriptor table is unshared.
@@ -266,8 +271,10 @@ impl Jail {
     }
 
     fn furnish(&self, full: &Full, confinement: &Confinement) -> io::Result<()> {
-        // SAFETY: no descriptor table is unshared.
-        unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+        if !ablation::off("mount namespace") {
+            // SAFETY: no descriptor table is unshared.
+            unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+        }
         room::scratch(&self.inside.scratch, confinement.limits.scratch)?;
         room::grants(&confinement.grants, &full.staged)
     }

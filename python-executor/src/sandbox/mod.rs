@@ -1,5 +1,6 @@
 //! What confines tool code. Every part fails closed: a child that cannot have it does not run the tool.
 
+pub(crate) mod ablation;
 mod cgroup;
 mod jail;
 mod landlock;
@@ -92,7 +93,12 @@ impl Protection {
     pub(crate) fn report(&self) -> ipc::proto::Isolation {
         let words =
             |list: &[&str]| -> Vec<String> { list.iter().map(|word| (*word).to_owned()).collect() };
-        let (active, missing): ([&[&str]; 2], [&[&str]; 2]) = match self.level {
+        let level = if ablation::any() {
+            Level::None
+        } else {
+            self.level
+        };
+        let (active, missing): ([&[&str]; 2], [&[&str]; 2]) = match level {
             Level::Full => ([&FULL, &REDUCED], [&[], &[]]),
             Level::Reduced => ([&REDUCED, &[]], [&FULL, &[]]),
             Level::None => ([&[], &[]], [&REDUCED, &FULL]),
@@ -106,7 +112,7 @@ impl Protection {
         }
         let lacks = self.lacks.iter().chain(&self.no_groups);
         ipc::proto::Isolation {
-            level: self.level.name().to_owned(),
+            level: level.name().to_owned(),
             active: words(&active),
             missing: words(&missing),
             cures: lacks.map(|lack| lack.cure.clone()).collect(),

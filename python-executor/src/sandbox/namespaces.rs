@@ -18,7 +18,10 @@ use rustix::{
     },
 };
 
-use super::unavailable::{Unavailable, namespaces as unavailable};
+use super::{
+    ablation,
+    unavailable::{Unavailable, namespaces as unavailable},
+};
 
 /// The user and group that the processes have inside.
 const INSIDE: u32 = 1000;
@@ -38,12 +41,15 @@ pub(super) struct Identity {
 /// first process of its process namespace.
 pub(super) fn separate() -> Result<Identity, Unavailable> {
     let root = geteuid().is_root() && maps_nobody();
-    let others = UnshareFlags::NEWNS
-        | UnshareFlags::NEWNET
-        | UnshareFlags::NEWIPC
-        | UnshareFlags::NEWUTS
-        | UnshareFlags::NEWCGROUP
-        | UnshareFlags::NEWPID;
+    let mut others = UnshareFlags::NEWNS | UnshareFlags::NEWCGROUP;
+    for (name, flag) in [
+        ("net namespace", UnshareFlags::NEWNET),
+        ("ipc namespace", UnshareFlags::NEWIPC),
+        ("uts namespace", UnshareFlags::NEWUTS),
+        ("pid namespace", UnshareFlags::NEWPID),
+    ] {
+        others.set(flag, !ablation::off(name));
+    }
     let mapper = Mapper::start(root).map_err(|error| unavailable("a helper process", &error))?;
     // SAFETY: no descriptor table is unshared that another thread could use: there is none.
     match unsafe { unshare_unsafe(UnshareFlags::NEWUSER | others) } {

@@ -10,16 +10,18 @@ use rustix::{
     },
 };
 
+use super::ablation;
+
 /// For good, for this process and whatever it could start.
 pub(super) fn drop_all() -> io::Result<()> {
-    set_no_new_privs(true)?;
+    gain_nothing()?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     keep(CapabilitySet::empty())
 }
 
 /// For a zygote: what it needs to give each child its own mounts and processes, and no more; nothing, if they have none.
 pub(super) fn keep_for_forking(needed: bool) -> io::Result<()> {
-    set_no_new_privs(true)?;
+    gain_nothing()?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     if capabilities(None)?
         .effective
@@ -41,7 +43,17 @@ pub(super) fn keep_for_forking(needed: bool) -> io::Result<()> {
     })
 }
 
+fn gain_nothing() -> io::Result<()> {
+    if ablation::off("no new privileges") {
+        return Ok(());
+    }
+    Ok(set_no_new_privs(true)?)
+}
+
 fn keep(set: CapabilitySet) -> io::Result<()> {
+    if ablation::off("capabilities") {
+        return Ok(());
+    }
     let sets = CapabilitySets {
         effective: set,
         permitted: set,

@@ -9,6 +9,7 @@ use rustix::{
 };
 
 use super::{
+    ablation,
     mounts::{READ_ONLY, Reach, WRITABLE, attach, copy, memory, restrict},
     plan::Grant,
     root::{Staged, mount_point},
@@ -20,7 +21,12 @@ const MAX_FILES: u32 = 4096;
 /// Mounts the calls' own scratch directory, of so many bytes.
 pub(super) fn scratch(at: &Path, bytes: u64) -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    let options = format!("mode=0700,size={bytes},nr_inodes={MAX_FILES}\0");
+    let (flags, options) = if ablation::off("scratch file system") {
+        (MountFlags::empty(), "mode=0700\0".to_owned())
+    } else {
+        let options = format!("mode=0700,size={bytes},nr_inodes={MAX_FILES}\0");
+        (flags, options)
+    };
     let options =
         std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).map_err(io::Error::other)?;
     Ok(mount("tmpfs", at, "tmpfs", flags, options)?)

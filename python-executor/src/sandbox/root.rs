@@ -14,6 +14,7 @@ use rustix::{
 };
 
 use super::{
+    ablation,
     mounts::{
         DEVICE, READ_ONLY, Reach, WRITABLE, attach, attach_at, copy, copy_of, memory, restrict,
     },
@@ -98,6 +99,9 @@ pub(super) fn gather(plan: &Plan, inside: &Inside) -> Result<Pieces, Failed> {
         gathered.tree(Path::new(path), Path::new(path), DEVICE)?;
     }
     gathered.venv(&plan.venv, &inside.venv)?;
+    if ablation::off("private root") {
+        gathered.tree(Path::new("/tmp"), Path::new("/tmp"), WRITABLE)?;
+    }
     gathered.tree(&plan.package, &inside.package, READ_ONLY)?;
     gathered.tree(&plan.tools, &inside.tools, READ_ONLY)?;
     let mut readable: Vec<&PathBuf> = plan.readable.iter().collect();

@@ -10,7 +10,10 @@ use rustix::{
 };
 use tokio::{io::Interest, net::UnixStream};
 
-use crate::protocol::channel::{Kind, Seal, Wrong, first};
+use crate::{
+    protocol::channel::{Kind, Seal, Wrong, first},
+    sandbox::ablation,
+};
 
 /// Bytes read at once.
 const PIECE: usize = 64 << 10;
@@ -42,6 +45,13 @@ impl Channel {
             outbox: VecDeque::new(),
             silent: false,
         }
+    }
+
+    fn seal(&self) -> &[u8] {
+        if ablation::off("seal") {
+            return &[];
+        }
+        &self.seal
     }
 
     /// The child has closed it, or what came cannot be read: nothing more comes.
@@ -105,7 +115,7 @@ impl Channel {
     /// dropped before its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Said>, Wrong> {
         loop {
-            let found = first(&self.inbox, &self.seal).inspect_err(|_| self.silent = true)?;
+            let found = first(&self.inbox, self.seal()).inspect_err(|_| self.silent = true)?;
             if let Some((kind, content)) = found {
                 let said = Said {
                     kind,

@@ -20,7 +20,7 @@ use super::locked;
 use crate::{
     interpreter::NoInterpreter,
     protocol::control::{Ended, Order, Report, order, receive},
-    sandbox::{Level, Plan, Unavailable},
+    sandbox::{Level, Plan, Unavailable, ablation},
 };
 
 /// How long a zygote may take to start its Python and what is preloaded.
@@ -109,11 +109,16 @@ impl Zygote {
             None,
         )
         .map_err(|error| failed(error.into()))?;
-        let process = Command::new("/proc/self/exe")
+        let mut command = Command::new("/proc/self/exe");
+        if !ablation::off("cleared environment") {
+            command.env_clear();
+        }
+        #[cfg(feature = "ablation")]
+        command.env(ablation::VARIABLE, ablation::named());
+        let process = command
             .arg0("python-executor")
             .arg("zygote")
             .arg(told)
-            .env_clear()
             .envs([
                 ("LANG", "C.UTF-8"),
                 ("OMP_NUM_THREADS", "1"),

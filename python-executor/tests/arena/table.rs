@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 /// What only the full level has.
-const FULL_ONLY: [&str; 10] = [
+const FULL_ONLY: [&str; 11] = [
+    "ordinary user",
     "user namespace",
     "mount namespace",
     "net namespace",

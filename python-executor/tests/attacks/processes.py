@@ -283,7 +283,7 @@ def hide_from_the_clock() -> str:
 @tool
 def hang() -> str:
     """Wait for nothing."""
-    threading.Event().wait(60)
+    threading.Event().wait(8)
     return escaped()
 
 
