@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a child that gave its result may take to end.
-const GOING: Duration = Duration::from_millis(500);
+pub(crate) const GOING: Duration = Duration::from_millis(500);
 /// A call that takes longer gives way to those that are quicker.
 const QUICK: Duration = Duration::from_millis(20);
 /// How long output is waited for that something else than the child holds open.

@@ -46,17 +46,12 @@ impl Origin {
 }
 
 impl Executor {
-    /// A child for one piece of work; what is taken from the spares is made anew.
-    pub(crate) async fn take(
-        self: &Arc<Self>,
-        profile: &Arc<Profile>,
-    ) -> io::Result<(Child, Origin)> {
-        let spare = self.spares.take(profile);
-        let taken = match spare {
-            Some(child) => (child, Origin::Spare),
-            None => (self.child(profile, false).await?, Origin::Fork),
-        };
-        Ok(taken)
+    /// A child for one piece of work: one that waits, or a fresh one.
+    pub(crate) async fn take(&self, profile: &Profile) -> io::Result<(Child, Origin)> {
+        match self.spares.take(profile) {
+            Some(child) => Ok((child, Origin::Spare)),
+            None => Ok((self.child(profile, false).await?, Origin::Fork)),
+        }
     }
 
     /// A fresh child, which gets warm by itself.

@@ -17,7 +17,7 @@ use listener::ToClient;
 
 use crate::{
     broker::Broker,
-    call::{self, Bounds, End, Finished},
+    call::{self, Bounds, End, Finished, GOING},
     catalogue::Catalogue,
     executor::Executor,
     outcome,
@@ -32,8 +32,6 @@ use crate::{
 
 /// The bodies that this service answers.
 const METHODS: [&str; 3] = ["list_tools", "call_tool", "run_code"];
-/// How long a child that gave its answer may take to be gone.
-const GOING: Duration = Duration::from_millis(500);
 
 const HELP: &str = r#"python-executor runs tools, each call in a confined process of its own.
 
