@@ -61,6 +61,7 @@ impl Executor {
             .as_ref()
             .map(tempfile::tempdir_in)
             .transpose()?;
+        let file = profile.file.as_ref();
         let warm = Warm {
             confinement: Confinement {
                 scratch: scratch
@@ -70,13 +71,12 @@ impl Executor {
                 grants: grants(&profile.policy),
                 limits: Limits::of(&profile.policy),
             },
-            file: profile.file.as_ref().map(|file| file.path.clone()),
-            source: profile.file.as_ref().map(|file| file.source.to_string()),
-            code: profile
-                .file
-                .as_ref()
-                .map(|file| file.code.to_string())
-                .unwrap_or_default(),
+            file: file.map(|file| file.path.clone()),
+            // Who is given the file's code has no use for its text.
+            source: file
+                .filter(|file| file.code.is_empty())
+                .map(|file| file.source.to_string()),
+            code: file.map(|file| file.code.to_string()).unwrap_or_default(),
             describe,
             environment: environment(&profile.policy),
             network: profile
