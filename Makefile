@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint check-macos fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -43,6 +43,9 @@ test-e2e: build ## the tests with real processes and sockets
 
 lint: setup-lints ## formatting and lints of every language, changing nothing
 	@scripts/lint
+
+check-macos: setup ## type-check the workspace for macOS, where nobody has run it
+	@scripts/check-macos
 
 fmt: setup ## format the Rust and Python code
 	@cargo fmt --all

@@ -93,12 +93,31 @@ pub(crate) enum Command {
         #[command(flatten)]
         serve: Box<Serve>,
     },
+    /// The process of one call, where each is started anew: started by this program itself
+    #[cfg(not(zygotes))]
+    #[command(hide = true)]
+    Worker(Worker),
     /// The process that forks the tools' children: started by this program itself
+    #[cfg(zygotes)]
     #[command(hide = true)]
     Zygote {
         /// JSON
         plan: String,
     },
+}
+
+#[cfg(not(zygotes))]
+#[derive(Args, Debug)]
+pub(crate) struct Worker {
+    #[arg(long)]
+    pub(crate) venv: PathBuf,
+    #[arg(long)]
+    pub(crate) package: PathBuf,
+    #[arg(long)]
+    pub(crate) preload: Vec<String>,
+    /// Start Python, tell how that went, and end
+    #[arg(long)]
+    pub(crate) trial: bool,
 }
 
 /// A module's name, as Python writes it.

@@ -7,8 +7,8 @@ use serde::de::IgnoredAny;
 use crate::{
     call::End,
     protocol::{
+        Ended,
         channel::{Kind, Wrong},
-        control::Ended,
         work::{ArtefactHead, Failure, Note, Question},
     },
     supervisor::{Said, Usage},

@@ -24,6 +24,9 @@ mod sessions;
 mod spares;
 mod start;
 mod supervisor;
+#[cfg(not(zygotes))]
+mod worker;
+#[cfg(zygotes)]
 mod zygote;
 
 use std::process::ExitCode;
@@ -32,6 +35,9 @@ use ipc::program::{Failure, command_line, report};
 
 fn main() -> ExitCode {
     let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
+        #[cfg(not(zygotes))]
+        Some(cli::Command::Worker(what)) => worker(&what),
+        #[cfg(zygotes)]
         Some(cli::Command::Zygote { plan }) => {
             zygote::main(&plan).map_err(|error| Failure::new(format!("zygote: {error}"), ""))
         }
@@ -40,4 +46,19 @@ fn main() -> ExitCode {
         None => start::serve(&cli.serve),
     });
     report(result)
+}
+
+#[cfg(not(zygotes))]
+fn worker(what: &cli::Worker) -> Result<(), Failure> {
+    let cli::Worker {
+        venv,
+        package,
+        preload,
+        trial,
+    } = what;
+    if !trial {
+        worker::main(venv, package, preload)
+    }
+    worker::trial(venv, package, preload)
+        .map_err(|error| Failure::new(format!("worker: {error}"), ""))
 }

@@ -144,10 +144,6 @@ impl Sessions {
 
 fn random_id() -> std::io::Result<String> {
     let mut bytes = [0; 8];
-    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    if got == bytes.len() {
-        Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
-    } else {
-        Err(std::io::Error::other("too few random bytes"))
-    }
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }

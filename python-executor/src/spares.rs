@@ -70,6 +70,7 @@ impl Spares {
         while let Some(mut child) = shelf.waiting.pop() {
             if child.is_waiting() {
                 shelf.failures = 0;
+                child.process.rouse();
                 return Some(child);
             }
             // With its zygote each would have gone.
@@ -142,7 +143,6 @@ impl Spares {
 async fn make(executor: &Arc<Executor>, profile: &Profile) -> io::Result<Option<Child>> {
     let mut child = executor.child(profile, false).await?;
     let warmed = child.warmed(WARMING, profile.policy.output()).await;
-    // A thread that an import began would go on at the machine's cost, with nobody's call to end it.
-    let rests = warmed.is_ok() && child.process.threads() == Some(1);
+    let rests = warmed.is_ok() && child.process.rest();
     Ok(rests.then_some(child))
 }

@@ -20,7 +20,7 @@ use crate::{
     policy::{Declared, Deployment, Policy, effective},
     profile::Profile,
     reload,
-    sandbox::{self, Cgroups, Isolation, Level, Plan, Unavailable, grants},
+    sandbox::{self, Cgroups, Level, Plan, grants},
     service::{self, Tooling},
     sessions::Sessions,
     spares::Spares,
@@ -118,21 +118,8 @@ fn raise_open_files() {
 
 /// Everything but the socket: the executor, and the directory of its tools.
 pub(crate) fn prepare(args: &Serve) -> Result<(Executor, PathBuf), Failure> {
-    if !cfg!(target_os = "linux") {
-        return Err(Failure::new(
-            "tools can only be confined on Linux",
-            "run python-executor on Linux",
-        ));
-    }
-    let missing = Unavailable(sandbox::missing());
-    if args.isolation != Isolation::None && !missing.0.is_empty() {
-        return Err(Failure::new(
-            format!("tools cannot be confined here; missing: {}", missing.why()),
-            format!(
-                "{}, or, if you trust every tool, say --isolation none",
-                missing.cure()
-            ),
-        ));
+    if let Some((what, fix)) = sandbox::refusal(args.isolation) {
+        return Err(Failure::new(what, fix));
     }
     let deployment = deployment(args)?;
     let tools = tools(args.tools.clone())?;
@@ -166,9 +153,14 @@ fn executor(
             "set CALLSPAN_PYTHONPATH to its directory",
         )
     })?;
-    let scratch = tempfile::Builder::new()
-        .prefix("callspan-scratch-")
-        .tempdir()
+    // By a name with no link in it, as some confinement goes by.
+    let scratch = std::env::temp_dir()
+        .canonicalize()
+        .and_then(|parent| {
+            tempfile::Builder::new()
+                .prefix("callspan-scratch-")
+                .tempdir_in(parent)
+        })
         .map_err(|error| {
             Failure::usage(
                 format!("no scratch directory can be made: {error}"),

@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
 };
@@ -12,14 +11,17 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::{
     child, interpreter,
-    protocol::control::{Ended, Order, Report, receive, report},
+    protocol::{
+        Ended,
+        control::{Order, Report, receive, report},
+    },
     sandbox::{self, Jail, Level, NoJail, Plan},
 };
 
 /// The process's main function. Its standard input is the socket to the supervisor; at its end this process ends, its
 /// children with it, and what they had in their scratch directories is gone.
 pub(crate) fn main(plan: &str) -> io::Result<()> {
-    let control = take_control()?;
+    let control = child::take_stdin()?;
     let plan: Plan = serde_json::from_str(plan)?;
     let mut jail = match sandbox::enter(&plan, control.as_fd()) {
         Ok(jail) => jail,
@@ -106,18 +108,6 @@ fn serve(
             }
         }
     }
-}
-
-/// Moves the socket away from standard input, which becomes empty.
-fn take_control() -> io::Result<OwnedFd> {
-    // SAFETY: descriptor 0 is open (the supervisor passed it) and owned by nobody in this process.
-    let control = unsafe { OwnedFd::from_raw_fd(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3)) };
-    let null = File::open("/dev/null")?;
-    // SAFETY: both are open descriptors; what 0 was is kept in `control`.
-    if unsafe { libc::dup2(null.as_raw_fd(), 0) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(control)
 }
 
 fn fail(control: &OwnedFd, what: String, fix: &str) -> io::Result<()> {

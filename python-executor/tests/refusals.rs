@@ -98,6 +98,15 @@ async fn a_child_that_cannot_confine_itself_runs_nothing() {
     assert!(executor.list().await.tools.is_empty());
 }
 
+#[test]
+fn seatbelt_is_refused_where_there_is_better() {
+    let room = tempfile::tempdir().unwrap();
+    let mut command = program(room.path());
+    command.arg("--venv").arg(venv());
+    let told = refused(command.args(["--isolation", "seatbelt-unverified"]), 1);
+    assert!(told.contains("seatbelt-unverified is for macOS"), "{told}");
+}
+
 #[tokio::test]
 async fn isolation_none_is_asked_for_by_name_and_said_with_every_result() {
     let tools = "@tool\ndef echo(text: str) -> str:\n    \"\"\"Echo.\"\"\"\n    return text\n";

@@ -8,21 +8,21 @@
 mod addresses;
 #[cfg(test)]
 mod tests;
+#[cfg_attr(not(target_os = "linux"), path = "no_unix.rs")]
+mod unix;
 
 use std::{
     io,
     net::SocketAddr,
-    os::fd::{AsRawFd, OwnedFd},
-    path::Path,
+    os::fd::OwnedFd,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use tokio::{
-    net::{TcpStream, UnixStream, lookup_host},
+    net::{TcpStream, lookup_host},
     sync::Semaphore,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use crate::{
@@ -96,7 +96,7 @@ impl Broker {
                 Endpoint::Tcp(Host::Below(_), _) => {
                     Err(refused(libc::EINVAL, "a name to connect to has no *"))
                 }
-                Endpoint::Unix(path) => unix(path).await,
+                Endpoint::Unix(path) => unix::connect(path).await,
             }
         };
         match timeout_at(deadline, connecting).await {
@@ -171,43 +171,6 @@ impl Broker {
             }
         }
         Err(failure)
-    }
-}
-
-/// A socket by its path, opened without following a symbolic link anywhere on the way: what a tool may write to could
-/// otherwise lead elsewhere.
-async fn unix(path: &Path) -> Result<OwnedFd, Refused> {
-    let endpoint = Endpoint::Unix(path.to_owned());
-    let failed = |error: rustix::io::Errno| match error {
-        rustix::io::Errno::LOOP => refused(
-            libc::ELOOP,
-            format!(
-                "{endpoint}: there is a symbolic link on the way; the policy names the place itself"
-            ),
-        ),
-        error => told(&endpoint, &error.into()),
-    };
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let opened =
-        openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).map_err(failed)?;
-    let kind = FileType::from_raw_mode(fstat(&opened).map_err(failed)?.st_mode);
-    if kind != FileType::Socket {
-        return Err(refused(
-            libc::ENOTSOCK,
-            format!("{endpoint} is not a socket"),
-        ));
-    }
-    // What was opened, whatever has the name by now.
-    let opened_path = format!("/proc/self/fd/{}", opened.as_raw_fd());
-    loop {
-        match UnixStream::connect(&opened_path).await {
-            Ok(stream) => return blocking(stream.into_std()),
-            // Its queue is full; a blocking connect would wait as well.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                sleep(Duration::from_millis(5)).await;
-            }
-            Err(error) => return Err(told(&endpoint, &error)),
-        }
     }
 }
 

@@ -6,9 +6,10 @@ use std::{
     os::fd::OwnedFd,
 };
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, recvmsg, send};
 
 use crate::protocol::{
+    RECEIVE, SEND,
     channel::{Kind, Seal, first, frame},
     work::Failure,
 };
@@ -23,7 +24,7 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(socket: OwnedFd) -> Self {
+    pub(crate) fn new(socket: OwnedFd) -> Self {
         Self {
             socket,
             seal: None,
@@ -42,7 +43,7 @@ impl Channel {
         let bytes = frame(seal, kind, parts);
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
-            match send(&self.socket, rest, SendFlags::NOSIGNAL) {
+            match send(&self.socket, rest, SEND) {
                 Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -85,7 +86,7 @@ impl Channel {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let into = &mut [IoSliceMut::new(&mut bytes)];
-            match recvmsg(&self.socket, into, &mut control, RecvFlags::CMSG_CLOEXEC) {
+            match recvmsg(&self.socket, into, &mut control, RECEIVE) {
                 // A signal is no reason to look after it here: what tool code set up runs when tool code runs.
                 Err(rustix::io::Errno::INTR) => {}
                 other => break other?,

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::supervisor::Process;
+
 /// What the child found.
 #[derive(Debug, Deserialize)]
-pub(super) struct Found {
+struct Found {
     pid: i64,
     host: String,
     /// Paths of the host that have a name inside.
@@ -22,11 +24,11 @@ pub(super) struct Found {
 
 #[derive(Debug)]
 pub(super) struct Evidence {
-    pub(super) found: Found,
+    found: Found,
     /// As the kernel tells of it; the bounding set is the last.
-    pub(super) capabilities: [String; 5],
-    pub(super) no_new_privileges: String,
-    pub(super) filters: String,
+    capabilities: [String; 5],
+    no_new_privileges: String,
+    filters: String,
 }
 
 /// Whether a mechanism shows, and what was seen.
@@ -36,6 +38,17 @@ type Seen = (bool, String);
 const MAX_SCRATCH: u64 = 1 << 40;
 
 impl Evidence {
+    /// What the child tells, and what the kernel tells of it.
+    pub(super) fn of(json: &str, process: &Process) -> Result<Self, serde_json::Error> {
+        let told = |name| process.told(name).unwrap_or_default();
+        Ok(Self {
+            found: serde_json::from_str(json)?,
+            capabilities: ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:", "CapBnd:"].map(told),
+            no_new_privileges: told("NoNewPrivs:"),
+            filters: told("Seccomp_filters:"),
+        })
+    }
+
     pub(super) fn namespaces(&self) -> Seen {
         let Found { pid, host, .. } = &self.found;
         let seen = format!("process {pid} on {host}");

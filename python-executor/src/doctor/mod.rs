@@ -1,21 +1,29 @@
-//! `doctor`: what protects this machine from tools, found out by a tool. A zygote and a child are started as for a call,
-//! the child tries what a tool must not do, and the kernel tells what it has left.
+//! `doctor`: what protects this machine from tools, found out by a tool. A child is started as for a call and tries what a
+//! tool must not do, and the kernel tells what it has left.
 
+#[cfg(zygotes)]
 mod evidence;
+#[cfg(zygotes)]
+mod rows;
+#[cfg(not(zygotes))]
+mod unverified;
 
 use std::{io::Write as _, os::fd::OwnedFd, sync::Arc, time::Duration};
 
-use evidence::{Evidence, Found};
 use ipc::program::Failure;
+#[cfg(zygotes)]
+use rows::{Evidence, rows};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+#[cfg(not(zygotes))]
+use unverified::{Evidence, rows};
 
 use crate::{
     call::{self, Bounds, End, Listener, Stream},
     cli::Serve,
     executor::Executor,
     protocol::work::{Note, Question, Refused, Work},
-    sandbox::{Level, Protection},
+    sandbox::Level,
     start,
 };
 
@@ -94,114 +102,12 @@ async fn examine(executor: &Executor) -> Result<Evidence, String> {
     };
     let cancelled = CancellationToken::new();
     let finished = call::run(&mut child, &work, bounds, &cancelled, &Nobody).await;
-    let told = |name| child.process.told(name).unwrap_or_default();
     let evidence = match finished.end {
-        End::Result(json) => {
-            let found: Found = serde_json::from_str(&json).map_err(|error| error.to_string())?;
-            Ok(Evidence {
-                found,
-                capabilities: ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:", "CapBnd:"].map(told),
-                no_new_privileges: told("NoNewPrivs:"),
-                filters: told("Seccomp_filters:"),
-            })
-        }
+        End::Result(json) => Evidence::of(&json, &child.process).map_err(|error| error.to_string()),
         other => Err(format!("{other:?} {}", finished.stderr)),
     };
     executor.release(child, Duration::ZERO).await;
     evidence
-}
-
-/// Each mechanism, with whether it is in force and shows.
-fn rows(protection: &Protection, evidence: &Evidence) -> Vec<Row> {
-    let level = protection.level;
-    let cure = || match (level, protection.lacks.first()) {
-        (_, Some(lack)) => lack.cure.clone(),
-        (Level::None, _) => "do not say --isolation none".to_owned(),
-        _ => "do not say --isolation reduced".to_owned(),
-    };
-    let row = |mechanism, needs: Level, (shows, seen): (bool, String), stops| {
-        let in_force = level >= needs;
-        Row {
-            mechanism,
-            state: match (in_force, shows) {
-                (true, true) => "active",
-                (true, false) => "broken",
-                (false, _) => "missing",
-            },
-            stops,
-            seen,
-            cure: (!in_force).then(cure),
-        }
-    };
-    let mut rows = vec![
-        row(
-            "namespaces",
-            Level::Full,
-            evidence.namespaces(),
-            "seeing or stopping other processes; the network; the machine's name",
-        ),
-        row(
-            "private root",
-            Level::Full,
-            evidence.root(),
-            "finding files of the machine, /proc and /sys, even by name",
-        ),
-        row(
-            "private scratch",
-            Level::Full,
-            evidence.scratch(),
-            "filling the disk; leaving files behind",
-        ),
-        row(
-            "Landlock",
-            Level::Reduced,
-            evidence.landlock(),
-            "reading and writing files that are not granted",
-        ),
-        row(
-            "seccomp",
-            Level::Reduced,
-            evidence.seccomp(),
-            "sockets, processes, and most ways into the kernel",
-        ),
-        row(
-            "no new privileges",
-            Level::Reduced,
-            evidence.privileges(),
-            "becoming another user by a set-user-id program",
-        ),
-        row(
-            "no capabilities",
-            Level::Reduced,
-            evidence.capabilities(level == Level::Full),
-            "all that only root may do",
-        ),
-        row(
-            "resource limits",
-            Level::None,
-            evidence.limits(),
-            "taking the memory and the processor",
-        ),
-        row(
-            "wall clock",
-            Level::None,
-            (true, "kept by the supervisor".to_owned()),
-            "calls that never end",
-        ),
-    ];
-    let groups = protection.no_groups.as_ref();
-    rows.push(Row {
-        mechanism: "cgroup limits",
-        state: if groups.is_some() {
-            "missing"
-        } else {
-            "active"
-        },
-        stops: "memory that no address space shows, and its swap",
-        seen: groups.map_or_else(String::new, |lack| lack.why.clone()),
-        cure: groups.map(|lack| lack.cure.clone()),
-    });
-    rows
 }
 
 fn table(rows: &[Row]) -> String {

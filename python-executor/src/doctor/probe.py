@@ -38,6 +38,7 @@ found = {
     "write": tried(lambda: os.close(os.open("probe", os.O_CREAT | os.O_WRONLY))),
     "socket": tried(lambda: socket.socket(socket.AF_UNIX)),
     "fork": tried(fork),
+    "connect": tried(lambda: socket.create_connection(("127.0.0.1", 9), 1).close()),
     "limits": {name: limit("RLIMIT_" + name) for name in ("AS", "CPU", "CORE", "FSIZE", "NOFILE", "MEMLOCK")},
     "scratch_bytes": space.f_blocks * space.f_frsize,
 }

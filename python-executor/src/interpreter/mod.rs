@@ -167,6 +167,7 @@ fn freeze(py: Python<'_>) -> PyResult<()> {
 }
 
 /// Forks. In the child the interpreter is usable; gives 0 there, and the child's id in the parent.
+#[cfg(zygotes)]
 pub(crate) fn fork() -> std::io::Result<libc::pid_t> {
     Python::attach(|_| {
         // SAFETY: this process has one thread and holds the interpreter's lock; Python is told before and after.

@@ -13,6 +13,7 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::Ended;
 use crate::sandbox::Unavailable;
 
 /// Largest message.
@@ -42,14 +43,6 @@ pub(crate) enum Report {
     NotStarted { id: u64, why: String },
     /// The child is gone: its wait status, and what it used.
     Ended { id: u64, ended: Ended },
-}
-
-/// How a child ended, as the kernel tells it.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Ended {
-    pub(crate) status: i32,
-    pub(crate) cpu_us: u64,
-    pub(crate) max_rss_kib: u64,
 }
 
 /// Sends an order, and never waits: a zygote that does not read is stuck.

@@ -19,15 +19,19 @@ use rustix::{
 };
 
 use super::{
-    Confinement, Filters, ablation, landlock as rules,
+    Confinement, Filters, ablation,
+    forbidden::namespaces as unavailable,
+    inside::{BOX, Inside},
+    landlock as rules,
     namespaces::{Identity, separate},
     nanny,
-    plan::{BOX, Inside, Level, Plan},
+    plan::{Level, Plan},
     privileges,
     readable::{self, Unreadable},
+    refusal::missing,
     room,
     root::{self, DEVICES, Failed, Staged},
-    unavailable::{Lack, Unavailable, namespaces as unavailable},
+    unavailable::{Lack, Unavailable},
 };
 
 /// The name of the machine inside.
@@ -93,7 +97,7 @@ impl From<Unreadable> for NoJail {
 /// kills it when the other end of `lifeline` is closed.
 pub(crate) fn enter(plan: &Plan, lifeline: BorrowedFd<'_>) -> Result<Jail, NoJail> {
     if plan.level != Level::None {
-        let missing = super::missing();
+        let missing = missing();
         if !missing.is_empty() {
             return Err(Unavailable(missing).into());
         }
@@ -108,7 +112,7 @@ pub(crate) fn enter(plan: &Plan, lifeline: BorrowedFd<'_>) -> Result<Jail, NoJai
     let inside = Inside::of(plan);
     let full = match plan.level {
         Level::Full => Some(wall_off(plan, &inside, lifeline)?),
-        Level::Reduced | Level::None => None,
+        Level::Reduced | Level::SeatbeltUnverified | Level::None => None,
     };
     let (proc, full) = match full {
         Some((proc, full)) => (proc, Some(full)),

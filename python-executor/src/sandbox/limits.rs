@@ -29,30 +29,39 @@ impl Limits {
     }
 
     /// `space`: bytes of address space that the process has already.
+    #[cfg(zygotes)]
     pub(super) fn apply(&self, space: u64) -> io::Result<()> {
-        let cpu = self.cpu.as_secs().max(1);
         let space = space.saturating_add(self.memory);
-        set("core limit", libc::RLIMIT_CORE, 0)?;
-        set("locked memory limit", libc::RLIMIT_MEMLOCK, 0)?;
         set("message queue limit", libc::RLIMIT_MSGQUEUE, 0)?;
         set("signals limit", libc::RLIMIT_SIGPENDING, MAX_SIGNALS)?;
         set("stack limit", libc::RLIMIT_STACK, STACK)?;
+        self.apply_anywhere(Duration::ZERO)?;
+        set("address space limit", libc::RLIMIT_AS, space)
+    }
+
+    /// Those that every system has, and keeps: macOS keeps none of the address space. `used`: processor time that the
+    /// process has used already.
+    pub(crate) fn apply_anywhere(&self, used: Duration) -> io::Result<()> {
+        let cpu = (self.cpu + used).as_secs_f64().ceil().max(1.0) as u64;
+        set("core limit", libc::RLIMIT_CORE, 0)?;
+        set("locked memory limit", libc::RLIMIT_MEMLOCK, 0)?;
         set("file size limit", libc::RLIMIT_FSIZE, self.scratch)?;
         set("open files limit", libc::RLIMIT_NOFILE, self.open_files)?;
         // The first process of a namespace ignores SIGXCPU, so that there is one limit, at which the kernel kills.
-        set("processor limit", libc::RLIMIT_CPU, cpu)?;
-        set("address space limit", libc::RLIMIT_AS, space)
+        set("processor limit", libc::RLIMIT_CPU, cpu)
     }
 }
 
 /// Signals that may wait to be taken: kernel memory.
+#[cfg(zygotes)]
 const MAX_SIGNALS: u64 = 64;
 /// Bytes of the main thread's stack, as it is by custom.
+#[cfg(zygotes)]
 const STACK: u64 = 8 << 20;
 
-#[cfg(target_env = "gnu")]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 type Resource = libc::__rlimit_resource_t;
-#[cfg(not(target_env = "gnu"))]
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 type Resource = libc::c_int;
 
 /// Never more than there is.

@@ -2,26 +2,50 @@
 
 pub(crate) mod ablation;
 mod cgroup;
+#[cfg(zygotes)]
+mod forbidden;
+#[cfg(zygotes)]
+mod inside;
+#[cfg(zygotes)]
 mod jail;
+#[cfg(zygotes)]
 mod landlock;
 mod limits;
+#[cfg(zygotes)]
 mod mounts;
+#[cfg(zygotes)]
 mod namespaces;
+#[cfg(zygotes)]
 mod nanny;
 mod plan;
+#[cfg(zygotes)]
 mod privileges;
+#[cfg(zygotes)]
 mod readable;
+#[cfg(zygotes)]
+mod refusal;
+#[cfg(zygotes)]
 mod room;
+#[cfg(zygotes)]
 mod root;
+#[cfg(not(zygotes))]
+pub(crate) mod seatbelt;
+#[cfg(zygotes)]
 mod seccomp;
 mod unavailable;
 
 use std::path::PathBuf;
 
 pub(crate) use cgroup::{Call as Group, Cgroups};
+#[cfg(zygotes)]
 pub(crate) use jail::{Jail, NoJail, enter};
 pub(crate) use limits::Limits;
 pub(crate) use plan::{Grant, Level, Plan};
+#[cfg(zygotes)]
+pub(crate) use refusal::refusal;
+#[cfg(not(zygotes))]
+pub(crate) use seatbelt::refusal;
+#[cfg(zygotes)]
 use seccomp::Filters;
 pub(crate) use unavailable::{Lack, Unavailable};
 
@@ -36,6 +60,8 @@ pub(crate) enum Isolation {
     Full,
     /// Landlock, seccomp and limits.
     Reduced,
+    /// macOS: a Seatbelt profile that has never been run, and limits.
+    SeatbeltUnverified,
     /// Limits only: for those who trust every tool and ask for it by name.
     None,
 }
@@ -73,11 +99,18 @@ pub(crate) struct Protection {
 const GROUPS: &str = "cgroup limits";
 const REDUCED: [&str; 4] = ["landlock", "seccomp", "no_new_privs", "no capabilities"];
 const FULL: [&str; 2] = ["namespaces", "private root"];
+const SEATBELT: [&str; 1] = ["seatbelt profile, never verified"];
 const ALWAYS: [&str; 2] = ["rlimits", "wall clock"];
+/// What only children of zygotes have.
+const MEMORY: &str = "address space limit";
 
 impl Protection {
     /// Why it is less than full, for the line that is printed at the start.
     pub(crate) fn told(&self) -> String {
+        if self.level == Level::SeatbeltUnverified {
+            return " (nobody has verified it: neither the profile nor what is around it was ever run on macOS)"
+                .to_owned();
+        }
         if self.lacks.is_empty() {
             return String::new();
         }
@@ -101,9 +134,13 @@ impl Protection {
         let (active, missing): ([&[&str]; 2], [&[&str]; 2]) = match level {
             Level::Full => ([&FULL, &REDUCED], [&[], &[]]),
             Level::Reduced => ([&REDUCED, &[]], [&FULL, &[]]),
+            Level::SeatbeltUnverified => ([&SEATBELT, &[]], [&REDUCED, &FULL]),
             Level::None => ([&[], &[]], [&REDUCED, &FULL]),
         };
         let (mut active, mut missing) = (active.concat(), missing.concat());
+        if cfg!(not(zygotes)) {
+            missing.push(MEMORY);
+        }
         active.extend(ALWAYS);
         if self.no_groups.is_some() {
             missing.push(GROUPS);
@@ -118,24 +155,4 @@ impl Protection {
             cures: lacks.map(|lack| lack.cure.clone()).collect(),
         }
     }
-}
-
-/// What this machine lacks for `reduced`, and so for every level but `none`.
-pub(crate) fn missing() -> Vec<Lack> {
-    let mut missing = Vec::new();
-    if landlock::version() < 1 {
-        missing.push(Lack::new(
-            "Landlock",
-            "the kernel has none",
-            "use a kernel of 5.13 or newer, with landlock among its security modules",
-        ));
-    }
-    if !seccomp::available() {
-        missing.push(Lack::new(
-            "seccomp",
-            "the kernel has none",
-            "use a kernel with CONFIG_SECCOMP_FILTER",
-        ));
-    }
-    missing
 }

@@ -18,10 +18,7 @@ use rustix::{
     },
 };
 
-use super::{
-    ablation,
-    unavailable::{Unavailable, namespaces as unavailable},
-};
+use super::{ablation, forbidden::namespaces as unavailable, unavailable::Unavailable};
 
 /// The user and group that the processes have inside.
 const INSIDE: u32 = 1000;

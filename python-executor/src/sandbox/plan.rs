@@ -1,20 +1,17 @@
-//! What a jail is made of: told by the supervisor to each zygote as it starts it.
+//! What tools are confined to: told by the supervisor to whoever makes children for it.
 
-use std::{
-    io,
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use serde::{Deserialize, Serialize};
 
 /// How far tools are kept apart from the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Level {
     /// Limits only.
     None,
+    /// Limits, and a Seatbelt profile that has never been run.
+    SeatbeltUnverified,
     /// Landlock, seccomp and limits.
     Reduced,
     /// Those, in namespaces and a root directory of its own.
@@ -25,6 +22,7 @@ impl Level {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::SeatbeltUnverified => "seatbelt-unverified",
             Self::Reduced => "reduced",
             Self::Full => "full",
         }
@@ -36,15 +34,6 @@ impl Level {
 pub(crate) struct Grant {
     pub(crate) path: PathBuf,
     pub(crate) writable: bool,
-}
-
-impl Grant {
-    /// By name, through no symbolic link.
-    pub(super) fn open(&self) -> io::Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let links = ResolveFlags::NO_SYMLINKS;
-        Ok(openat2(CWD, &self.path, flags, Mode::empty(), links)?)
-    }
 }
 
 /// All paths are the host's, absolute.
@@ -63,36 +52,4 @@ pub(crate) struct Plan {
     /// Full: an empty directory, which the new root is mounted on for a moment; it is removed. Reduced: where each call
     /// has its directory.
     pub(crate) scratch: PathBuf,
-}
-
-/// Where things are for those who live in the jail.
-#[derive(Clone, Debug)]
-pub(crate) struct Inside {
-    pub(crate) venv: PathBuf,
-    pub(crate) package: PathBuf,
-    pub(crate) tools: PathBuf,
-    /// Full: the one directory that can be written. Reduced: its parent.
-    pub(crate) scratch: PathBuf,
-}
-
-/// Holds the scratch directory. The rule that allows writing is on it, for one on the mount point itself is not seen.
-pub(super) const BOX: &str = "/box";
-
-impl Inside {
-    pub(super) fn of(plan: &Plan) -> Self {
-        if plan.level == Level::Full {
-            return Self {
-                venv: "/venv".into(),
-                package: "/callspan".into(),
-                tools: "/tools".into(),
-                scratch: Path::new(BOX).join("scratch"),
-            };
-        }
-        Self {
-            venv: plan.venv.clone(),
-            package: plan.package.clone(),
-            tools: plan.tools.clone(),
-            scratch: plan.scratch.clone(),
-        }
-    }
 }

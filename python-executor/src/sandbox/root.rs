@@ -15,10 +15,11 @@ use rustix::{
 
 use super::{
     ablation,
+    inside::{BOX, Inside},
     mounts::{
         DEVICE, READ_ONLY, Reach, WRITABLE, attach, attach_at, copy, copy_of, memory, restrict,
     },
-    plan::{BOX, Grant, Inside, Plan},
+    plan::{Grant, Plan},
 };
 
 /// Where granted paths wait for the children that may have them.

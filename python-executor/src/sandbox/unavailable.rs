@@ -1,6 +1,6 @@
 //! Why a level cannot be had on this machine, and what its administrator can do about it.
 
-use std::{fmt, io, path::Path};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub(crate) struct Lack {
 }
 
 impl Lack {
-    pub(super) fn new(mechanism: &str, why: impl fmt::Display, cure: impl Into<String>) -> Self {
+    pub(crate) fn new(mechanism: &str, why: impl fmt::Display, cure: impl Into<String>) -> Self {
         Self {
             mechanism: mechanism.to_owned(),
             why: why.to_string(),
@@ -27,6 +27,7 @@ impl Lack {
 pub(crate) struct Unavailable(pub(crate) Vec<Lack>);
 
 impl Unavailable {
+    #[cfg(zygotes)]
     pub(super) fn of(lack: Lack) -> Self {
         Self(vec![lack])
     }
@@ -44,38 +45,4 @@ impl Unavailable {
         let cures: Vec<&str> = self.0.iter().map(|lack| lack.cure.as_str()).collect();
         cures.join("; ")
     }
-}
-
-/// The switches by which an administrator or a distribution forbids user namespaces, as far as they are set.
-fn forbidden() -> Option<(String, String)> {
-    [
-        ("user.max_user_namespaces", "0", "10000"),
-        ("kernel.unprivileged_userns_clone", "0", "1"),
-        ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
-    ]
-    .iter()
-    .find_map(|(name, bad, good)| {
-        let file = Path::new("/proc/sys").join(name.replace('.', "/"));
-        let value = std::fs::read_to_string(file).ok()?;
-        (value.trim() == *bad).then(|| {
-            (
-                format!("sysctl {name} is {bad}"),
-                format!("as root: sysctl -w {name}={good}"),
-            )
-        })
-    })
-}
-
-/// Why the namespaces could not be made or used.
-pub(super) fn namespaces(step: &str, error: &io::Error) -> Unavailable {
-    let (why, cure) = match forbidden() {
-        Some((why, cure)) => (format!("{step}: {error} ({why})"), cure),
-        None => (
-            format!("{step}: {error}"),
-            "in a container, allow unshare and mount (docker run --security-opt seccomp=unconfined --security-opt \
-             apparmor=unconfined); else use a kernel of 5.13 or newer with user namespaces"
-                .to_owned(),
-        ),
-    };
-    Unavailable::of(Lack::new("namespaces", why, cure))
 }

@@ -11,7 +11,10 @@ use rustix::{
 use tokio::{io::Interest, net::UnixStream};
 
 use crate::{
-    protocol::channel::{Kind, Seal, Wrong, first},
+    protocol::{
+        SEND,
+        channel::{Kind, Seal, Wrong, first},
+    },
     sandbox::ablation,
 };
 
@@ -164,6 +167,6 @@ fn send(socket: &UnixStream, bytes: &[u8], descriptor: Option<&OwnedFd>) -> io::
         socket,
         &parts,
         &mut control,
-        SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+        SEND | SendFlags::DONTWAIT,
     )?)
 }

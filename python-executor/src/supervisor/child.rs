@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time;
 
-use super::{Channel, Output, Process, Zygote};
+use super::{Channel, Maker, Output, Process};
 use crate::{
     protocol::{channel::Kind, work::Failure},
     sandbox::Group,
@@ -13,7 +13,7 @@ use crate::{
 /// A child that was started, and gets or is warm.
 #[derive(Debug)]
 pub(crate) struct Child {
-    pub(crate) zygote: Arc<Zygote>,
+    pub(crate) zygote: Arc<Maker>,
     pub(crate) channel: Channel,
     /// Standard output and error.
     pub(crate) outputs: [Output; 2],

@@ -1,11 +1,15 @@
 //! Owns the zygotes: starts them, has them start children, and puts another in the place of one that is lost or stuck.
-//! It has no Python and never forks.
+//! It has no Python and never forks. Where there are no zygotes each child is a program started anew, and what makes them
+//! (`Maker`) is neither lost nor stuck.
 
 mod channel;
 mod child;
 mod output;
 mod process;
-mod zygote;
+#[cfg(not(zygotes))]
+mod workers;
+#[cfg(zygotes)]
+mod zygotes;
 
 use std::{
     io,
@@ -14,20 +18,18 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use rustix::pipe::{PipeFlags, pipe_with};
-use tokio::{
-    net::{UnixStream, unix::pipe::Receiver},
-    time,
-};
+use tokio::net::{UnixStream, unix::pipe::Receiver};
 
 pub(crate) use channel::{Channel, Said};
 pub(crate) use child::{Child, Cold};
 pub(crate) use output::Output;
 pub(crate) use process::{PATIENCE, Process, Usage};
-use zygote::{NoZygote, Zygote};
+#[cfg(not(zygotes))]
+pub(crate) use workers::{Handle, Workshop as Maker};
+#[cfg(zygotes)]
+pub(crate) use zygotes::{Handle, Zygote as Maker};
 
 use crate::{
     interpreter::NoInterpreter,
@@ -35,11 +37,36 @@ use crate::{
         channel::{Kind, SEAL, Seal, frame},
         work::Warm,
     },
-    sandbox::{Cgroups, Grant, Group, Isolation, Lack, Level, Plan, Protection},
+    sandbox::{Cgroups, Grant, Group, Isolation, Lack, Level, Plan, Protection, Unavailable},
 };
 
-/// How long a zygote may take to fork. One that takes longer is stuck.
-const FORK: Duration = Duration::from_secs(1);
+/// How nice a process is that gives way: it gets a tenth of what another gets.
+const CALM: i32 = 10;
+
+/// Why there is nothing that makes children.
+#[derive(Debug)]
+enum NoMaker {
+    Unavailable(Unavailable),
+    NoInterpreter(NoInterpreter),
+}
+
+impl From<NoMaker> for NoInterpreter {
+    fn from(no: NoMaker) -> Self {
+        match no {
+            NoMaker::NoInterpreter(no) => no,
+            NoMaker::Unavailable(lacks) => Self {
+                what: format!("tools cannot be confined as asked: {}", lacks.why()),
+                fix: lacks.cure(),
+            },
+        }
+    }
+}
+
+/// A child's process, and what it is to be given beside the first frame.
+struct Made {
+    process: Process,
+    beside: Option<OwnedFd>,
+}
 
 /// Starts children, through zygotes that are there when they are needed.
 #[derive(Debug)]
@@ -48,7 +75,7 @@ pub(crate) struct Supervisor {
     plan: Mutex<Plan>,
     most: usize,
     pub(crate) protection: Protection,
-    zygotes: Mutex<Vec<Arc<Zygote>>>,
+    zygotes: Mutex<Vec<Arc<Maker>>>,
     /// Held while one is put in the place of a lost one, so that whoever else misses it waits for the same.
     replacing: tokio::sync::Mutex<()>,
     /// Behind the zygotes: they are in its groups, and have to be gone first.
@@ -76,11 +103,12 @@ impl Supervisor {
         plan.level = match isolation {
             Isolation::Auto | Isolation::Full => Level::Full,
             Isolation::Reduced => Level::Reduced,
+            Isolation::SeatbeltUnverified => Level::SeatbeltUnverified,
             Isolation::None => Level::None,
         };
         let mut lacks = Vec::new();
         let zygotes = match spawn(&plan, most) {
-            Err(NoZygote::Unavailable(missing)) if isolation == Isolation::Auto => {
+            Err(NoMaker::Unavailable(missing)) if isolation == Isolation::Auto => {
                 lacks = missing.0;
                 plan.level = Level::Reduced;
                 spawn(&plan, most)?
@@ -141,7 +169,7 @@ impl Supervisor {
     async fn try_child(
         &self,
         id: u64,
-        zygote: &Arc<Zygote>,
+        zygote: &Arc<Maker>,
         warm: &Warm,
         group: Option<Group>,
     ) -> io::Result<Child> {
@@ -152,17 +180,7 @@ impl Supervisor {
         let (stderr, stderr_end) = pipe()?;
         let task = frame(&[], Kind::Warm, &[&serde_json::to_vec(warm)?]);
         let fds = [theirs.into(), stdout_end, stderr_end];
-        // One that is stuck has taken no more orders than a few, and the others find another.
-        let _turn = zygote.turn().await?;
-        let ordered = zygote.order(id, &fds)?;
-        drop(fds);
-        let process = match time::timeout(FORK, ordered.started).await {
-            Ok(Ok(Ok(process))) => process,
-            Ok(Ok(Err(why))) => return Err(io::Error::other(why)),
-            Ok(Err(_)) => return Err(io::Error::other("the zygote was lost")),
-            Err(_) => return Err(io::Error::other("the zygote is stuck")),
-        };
-        let process = Process::new(process, ordered.ended);
+        let Made { process, beside } = zygote.make(id, fds, &warm.confinement).await?;
         if let Some(group) = &group {
             // It has read nothing yet, so that all it takes is counted.
             let pid = process.pid().ok_or(io::ErrorKind::NotFound)?;
@@ -178,12 +196,12 @@ impl Supervisor {
             cpu_before_us: 0,
             scratch: None,
         };
-        child.channel.write(task, None);
+        child.channel.write(task, beside);
         Ok(child)
     }
 
     /// The one whose turn it is; in the place of one that is lost there is a new one.
-    async fn zygote(self: &Arc<Self>, turn: u64) -> io::Result<Arc<Zygote>> {
+    async fn zygote(self: &Arc<Self>, turn: u64) -> io::Result<Arc<Maker>> {
         if let Some(zygote) = self.present(turn) {
             return Ok(zygote);
         }
@@ -194,7 +212,7 @@ impl Supervisor {
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
             let plan = locked(&this.plan).clone();
-            let zygote = Zygote::spawn(&plan).map(Arc::new).map_err(|no| {
+            let zygote = Maker::spawn(&plan).map(Arc::new).map_err(|no| {
                 let no = NoInterpreter::from(no);
                 io::Error::other(format!("{}; fix: {}", no.what, no.fix))
             })?;
@@ -205,7 +223,7 @@ impl Supervisor {
     }
 
     /// The one whose turn it is, if none is lost.
-    fn present(&self, turn: u64) -> Option<Arc<Zygote>> {
+    fn present(&self, turn: u64) -> Option<Arc<Maker>> {
         let mut zygotes = locked(&self.zygotes);
         zygotes.retain(|zygote| !zygote.is_lost());
         if zygotes.len() < self.most {
@@ -215,29 +233,25 @@ impl Supervisor {
     }
 
     /// Gives a zygote no more orders. Its children's calls go on; with the last of them it is killed.
-    pub(crate) fn retire(&self, zygote: &Arc<Zygote>) {
+    pub(crate) fn retire(&self, zygote: &Arc<Maker>) {
         zygote.close();
         locked(&self.zygotes).retain(|other| !Arc::ptr_eq(other, zygote));
     }
 }
 
-fn spawn(plan: &Plan, zygotes: usize) -> Result<Vec<Arc<Zygote>>, NoZygote> {
+fn spawn(plan: &Plan, zygotes: usize) -> Result<Vec<Arc<Maker>>, NoMaker> {
     (0..zygotes)
-        .map(|_| Zygote::spawn(plan).map(Arc::new))
+        .map(|_| Maker::spawn(plan).map(Arc::new))
         .collect()
 }
 
 fn seal() -> io::Result<Seal> {
     let mut seal = [0; SEAL];
-    let got = rustix::rand::getrandom(&mut seal, rustix::rand::GetRandomFlags::empty())?;
-    if got == seal.len() {
-        Ok(seal)
-    } else {
-        Err(io::Error::other("too few random bytes"))
-    }
+    getrandom::fill(&mut seal)?;
+    Ok(seal)
 }
 
 fn pipe() -> io::Result<(Receiver, OwnedFd)> {
-    let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    Ok((Receiver::from_owned_fd(read)?, write))
+    let (read, write) = io::pipe()?;
+    Ok((Receiver::from_owned_fd(read.into())?, write.into()))
 }

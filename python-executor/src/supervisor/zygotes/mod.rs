@@ -1,5 +1,7 @@
 //! The supervisor's handle of one zygote: starts the process, hands it orders, and passes on what it reports.
 
+mod handle;
+
 use std::{
     collections::HashMap,
     io,
@@ -7,24 +9,35 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::process::CommandExt as _,
     },
-    process::{Child as Process, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time,
+};
 
-use super::locked;
+pub(crate) use handle::Handle;
+
+use super::{Made, NoMaker, Process, locked};
 use crate::{
     interpreter::NoInterpreter,
-    protocol::control::{Ended, Order, Report, order, receive},
-    sandbox::{Level, Plan, Unavailable, ablation},
+    protocol::{
+        Ended,
+        control::{Order, Report, order, receive},
+    },
+    sandbox::{Confinement, Level, Plan, ablation},
 };
 
 /// How long a zygote may take to start its Python and what is preloaded.
 const START: Duration = Duration::from_mins(1);
+
+/// How long a zygote may take to fork. One that takes longer is stuck.
+const FORK: Duration = Duration::from_secs(1);
 
 /// Orders that wait at a zygote at once. It takes one after the other; those that waited behind hundreds would seem to
 /// be stuck.
@@ -35,7 +48,7 @@ const ORDERS: usize = 8;
 pub(crate) struct Zygote {
     control: Arc<OwnedFd>,
     board: Arc<Board>,
-    process: Mutex<Process>,
+    process: Mutex<Child>,
     turns: Semaphore,
 }
 
@@ -51,10 +64,10 @@ struct Waiter {
 
 /// A child that was ordered.
 #[derive(Debug)]
-pub(super) struct Ordered {
+struct Ordered {
     /// A handle of its process, or why there is none; closed without a value: the zygote is lost.
-    pub(super) started: oneshot::Receiver<Result<OwnedFd, String>>,
-    pub(super) ended: oneshot::Receiver<Ended>,
+    started: oneshot::Receiver<Result<OwnedFd, String>>,
+    ended: oneshot::Receiver<Ended>,
 }
 
 impl Drop for Zygote {
@@ -66,29 +79,11 @@ impl Drop for Zygote {
     }
 }
 
-/// Why there is no zygote.
-pub(super) enum NoZygote {
-    Unavailable(Unavailable),
-    NoInterpreter(NoInterpreter),
-}
-
-impl From<NoZygote> for NoInterpreter {
-    fn from(no: NoZygote) -> Self {
-        match no {
-            NoZygote::NoInterpreter(no) => no,
-            NoZygote::Unavailable(lacks) => Self {
-                what: format!("tools cannot be confined as asked: {}", lacks.why()),
-                fix: lacks.cure(),
-            },
-        }
-    }
-}
-
 impl Zygote {
     /// Blocks until Python is up.
-    pub(super) fn spawn(plan: &Plan) -> Result<Self, NoZygote> {
+    pub(super) fn spawn(plan: &Plan) -> Result<Self, NoMaker> {
         let failed = |error: io::Error| {
-            NoZygote::NoInterpreter(NoInterpreter {
+            NoMaker::NoInterpreter(NoInterpreter {
                 what: format!("cannot start the zygote: {error}"),
                 fix: "see that this program's file is still there".to_owned(),
             })
@@ -146,9 +141,9 @@ impl Zygote {
         match receive::<Report>(&zygote.control).map_err(failed)? {
             Some((Report::Ready { .. }, _)) => {}
             Some((Report::Failed { what, fix }, _)) => {
-                return Err(NoZygote::NoInterpreter(NoInterpreter { what, fix }));
+                return Err(NoMaker::NoInterpreter(NoInterpreter { what, fix }));
             }
-            Some((Report::Unavailable(lacks), _)) => return Err(NoZygote::Unavailable(lacks)),
+            Some((Report::Unavailable(lacks), _)) => return Err(NoMaker::Unavailable(lacks)),
             _ => {
                 return Err(failed(io::Error::other(
                     "it ended before it was ready; see its message above",
@@ -168,10 +163,28 @@ impl Zygote {
         locked(&self.board.0).is_none()
     }
 
-    /// Waits until it can be given an order. An error: it gets no more of them.
-    pub(super) async fn turn(&self) -> io::Result<SemaphorePermit<'_>> {
-        let turn = self.turns.acquire().await;
-        turn.map_err(|_closed| io::Error::other("the zygote was lost"))
+    /// A child; the descriptors are its channel, stdout and stderr. It confines itself, by what it reads first.
+    pub(super) async fn make(
+        &self,
+        id: u64,
+        fds: [OwnedFd; 3],
+        _confinement: &Confinement,
+    ) -> io::Result<Made> {
+        // One that is stuck has taken no more orders than a few, and the others find another.
+        let lost = |_closed| io::Error::other("the zygote was lost");
+        let _turn = self.turns.acquire().await.map_err(lost)?;
+        let ordered = self.order(id, &fds)?;
+        drop(fds);
+        let process = match time::timeout(FORK, ordered.started).await {
+            Ok(Ok(Ok(process))) => process,
+            Ok(Ok(Err(why))) => return Err(io::Error::other(why)),
+            Ok(Err(_)) => return Err(io::Error::other("the zygote was lost")),
+            Err(_) => return Err(io::Error::other("the zygote is stuck")),
+        };
+        Ok(Made {
+            process: Process::new(Handle::new(process), ordered.ended),
+            beside: None,
+        })
     }
 
     /// Nobody waits for its turn any more.
@@ -179,8 +192,8 @@ impl Zygote {
         self.turns.close();
     }
 
-    /// Orders a child; the descriptors are its channel, stdout and stderr. An error: it takes no orders.
-    pub(super) fn order(&self, id: u64, fds: &[OwnedFd]) -> io::Result<Ordered> {
+    /// Orders a child. An error: it takes no orders.
+    fn order(&self, id: u64, fds: &[OwnedFd]) -> io::Result<Ordered> {
         let (started_sender, started) = oneshot::channel();
         let (ended_sender, ended) = oneshot::channel();
         let waiter = Waiter {
