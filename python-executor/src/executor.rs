@@ -23,7 +23,7 @@ pub(crate) struct Executor {
     pub(crate) snippet: Arc<Profile>,
     pub(crate) session: Arc<Profile>,
     /// Where each call gets a directory of its own to write to, unless the jail is full. If this process is killed, the
-    /// zygote removes it.
+    /// zygote removes it, where there is one.
     pub(crate) scratch: Option<tempfile::TempDir>,
 }
 

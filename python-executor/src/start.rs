@@ -109,7 +109,8 @@ fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let all = Rlimit {
-        current: maximum,
+        // macOS takes a number only, and this one at most.
+        current: maximum.or(Some(10_240)),
         maximum,
     };
     // Without it there is room for fewer, and who is one too many is told.

@@ -81,6 +81,8 @@ async fn start(room: &Path, arguments: &[&str]) -> Executor {
     Executor::start_by(TOOLS, |command| {
         command
             .env("CALLSPAN_SANDBOX_EXEC", stand_in(room))
+            // An executor that is killed, as at the end of a test, leaves its scratch directory there.
+            .env("TMPDIR", room)
             .args(["--isolation", "seatbelt-unverified"])
             .args(arguments);
     })
@@ -174,6 +176,27 @@ async fn a_worker_that_hangs_is_killed_when_its_time_is_up() {
     let result = executor.call("hang", "{}").await;
     assert_eq!(result.outcome, "timeout", "{result:?}");
     assert!((300_000..2_000_000).contains(&result.wall_us), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_cancelled_worker_is_gone_at_once() {
+    let room = room();
+    let executor = start(room.path(), &["--spares", "0"]).await;
+    let client = executor.client().await;
+    let mut waiting = client
+        .call(call("wait", r#"{"seconds":30}"#), Meta::default())
+        .await
+        .unwrap();
+    assert!(matches!(
+        waiting.next().await.unwrap().unwrap(),
+        Body::Delta(_)
+    ));
+    let workers = descendants(executor.process.id());
+    assert_eq!(workers.len(), 1, "{workers:?}");
+    drop(waiting);
+    for worker in workers {
+        gone(worker).await;
+    }
 }
 
 #[tokio::test]
@@ -348,7 +371,13 @@ fn without_what_confines_a_worker_nothing_begins() {
 
 #[tokio::test]
 async fn isolation_none_starts_workers_as_they_are() {
-    let executor = Executor::start_with(&[("tools.py", TOOLS)], &["--isolation", "none"]).await;
+    let room = room();
+    let executor = Executor::start_by(TOOLS, |command| {
+        command
+            .env("TMPDIR", room.path())
+            .args(["--isolation", "none"]);
+    })
+    .await;
     let result = executor.call("pid", "{}").await;
     assert_eq!(
         (

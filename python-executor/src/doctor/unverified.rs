@@ -48,10 +48,13 @@ pub(super) fn rows(protection: &Protection, evidence: &Evidence) -> Vec<Row> {
     };
     // Which no kernel but Linux's keeps.
     let space = "AS";
-    let limited = evidence
+    let none: Vec<&str> = evidence
         .limits
         .iter()
-        .all(|(name, most)| name == space || most.is_some());
+        .filter(|(name, most)| *name != space && most.is_none())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let limited = none.is_empty() && !evidence.limits.is_empty();
     let row = |mechanism, state, stops, seen: &str, cure: Option<&str>| Row {
         mechanism,
         state,
@@ -75,7 +78,7 @@ pub(super) fn rows(protection: &Protection, evidence: &Evidence) -> Vec<Row> {
             "resource limits",
             if limited { "active" } else { "broken" },
             "taking the processor, files and descriptors",
-            "see what is not limited by: ulimit -a",
+            &format!("not limited: {}", none.join(", ")),
             None,
         ),
         row(

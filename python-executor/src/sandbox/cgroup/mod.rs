@@ -77,6 +77,10 @@ impl Cgroups {
     /// Finds the delegated part (`given`, or the group that this process is in) and moves this process into its leaf.
     /// To be called before any zygote is started.
     pub(crate) fn find(given: Option<&Path>) -> Result<Self, Lack> {
+        if !cfg!(target_os = "linux") {
+            let cure = "run python-executor on Linux, a virtual machine will do";
+            return Err(Lack::new("cgroup limits", "only Linux has them", cure));
+        }
         let read = |path: &str| {
             fs::read_to_string(path).map_err(|error| why(format!("{path} cannot be read: {error}")))
         };
