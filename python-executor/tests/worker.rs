@@ -303,6 +303,38 @@ async fn granted_paths_are_parameters_of_the_profile_and_never_its_text() {
 }
 
 #[test]
+fn the_profile_is_whole_and_each_of_its_rules_has_a_reason() {
+    let text = include_str!("../policy/seatbelt.sb");
+    let mut rules = String::new();
+    for paragraph in text.split("\n\n") {
+        assert!(paragraph.starts_with("; "), "{paragraph}");
+        for line in paragraph.lines().filter(|line| !line.starts_with(';')) {
+            // Names and paths are between quotation marks.
+            rules.extend(line.split('"').step_by(2));
+            rules.push('\n');
+        }
+    }
+    assert!(
+        rules.starts_with("(version 1)\n(deny default)\n"),
+        "{rules}"
+    );
+    let mut depth = 0;
+    for character in rules.chars() {
+        depth += i32::from(character == '(') - i32::from(character == ')');
+        assert!(depth >= 0, "{rules}");
+    }
+    assert_eq!(depth, 0, "{rules}");
+    for never in ["default", "network", "process-fork", "system-socket"] {
+        let allowed = rules.split("(allow ").skip(1);
+        assert_eq!(
+            allowed.filter(|rule| rule.contains(never)).count(),
+            0,
+            "{never}"
+        );
+    }
+}
+
+#[test]
 fn doctor_finds_that_a_profile_does_not_hold() {
     let room = room();
     let output = command()

@@ -99,7 +99,7 @@ impl Supervisor {
             Ok(groups) => (Some(groups), None),
             Err(lack) => (None, Some(lack)),
         };
-        let most = zygotes.max(1);
+        let most = if cfg!(zygotes) { zygotes.max(1) } else { 1 };
         plan.level = match isolation {
             Isolation::Auto | Isolation::Full => Level::Full,
             Isolation::Reduced => Level::Reduced,
