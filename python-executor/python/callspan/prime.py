@@ -7,6 +7,9 @@ pydantic makes at its first use; so all of it happens here, and the children sha
 import contextlib
 import datetime
 import importlib
+import json
+import sys
+from pathlib import Path
 from typing import Literal
 
 from callspan import logs, runtime
@@ -21,6 +24,20 @@ _LIBRARY = (
     "reprlib secrets shlex ssl statistics string struct tempfile textwrap threading time tomllib traceback types "
     "typing unicodedata urllib.parse urllib.request uuid xml.etree.ElementTree zipfile zlib zoneinfo"
 )
+
+
+_SAMPLE = '''
+from callspan import tool
+
+@tool
+def sample(text: str, number: int = 1) -> str:
+    """Give back a text."""
+    return text * number
+'''
+
+_TIMES = 10
+"""After about so many, Python has stopped to rewrite a function's code for what it has seen there; a child that is the
+first to come so far copies the code's pages."""
 
 
 def prime() -> None:
@@ -48,3 +65,17 @@ def prime() -> None:
     with contextlib.suppress(ToolFailure):
         runtime.run(tool, '{"number":true}')
     runtime.warm()
+    _rehearse()
+
+
+def _rehearse() -> None:
+    """Go through a child's life with a file of our own, and leave no trace of it."""
+    file = Path(__file__).with_name("sample.py")
+    described = json.loads(runtime.describe_tool_file(str(file), _SAMPLE))
+    for _ in range(_TIMES):
+        runtime.reseed()
+        runtime.load_tool_file(str(file), False, None, described["code"])
+        runtime.warm()
+        runtime.call_tool("sample", '{"text":"a"}')
+    runtime.forget_tools()
+    del sys.modules["callspan_tool_sample"]

@@ -42,6 +42,7 @@ __all__ = [
     "UnknownTool",
     "call_tool",
     "describe_tool_file",
+    "forget_tools",
     "grant_network",
     "load_tool_file",
     "reseed",
@@ -98,6 +99,13 @@ def describe_tool_file(path: str, source: str | bytes | None = None) -> str:
     declared = load_tool_file(path, True, source)
     code = marshal.dumps(_compiled(os.path.abspath(path), source)).hex()  # noqa: PTH100  (as above)
     return f'{{"tools":{declared},"code":"{code if len(code) <= MAX_CODE else ""}"}}'
+
+
+def forget_tools() -> None:
+    """Be as before any file was loaded."""
+    _tools.clear()
+    sys.path[:] = [directory for directory in sys.path if directory not in directories]
+    directories.clear()
 
 
 def warm(name: str | None = None) -> None:

@@ -155,7 +155,7 @@ fn prepare(py: Python<'_>, package: &Path) -> PyResult<()> {
     let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
     path.insert(0, package.as_os_str())?;
     py.import("callspan.prime")?.call_method0("prime")?;
-    Ok(())
+    run::rehearse(py)
 }
 
 /// What is here now is shared by all children: their collector need not touch it.
@@ -167,24 +167,15 @@ fn freeze(py: Python<'_>) -> PyResult<()> {
 }
 
 /// Forks. In the child the interpreter is usable; gives 0 there, and the child's id in the parent.
+///
+/// Python is not told: what it does after a fork mends what other threads of the parent held. This process has no other
+/// thread and its interpreter is at rest, so that the copy is as good as the original, and mending it would cost the child
+/// more than the fork: a third of all the memory that it has to copy. What must not be alike is made new by `reseed`.
 #[cfg(zygotes)]
 pub(crate) fn fork() -> std::io::Result<libc::pid_t> {
-    Python::attach(|_| {
-        // SAFETY: this process has one thread and holds the interpreter's lock; Python is told before and after.
-        let pid = unsafe {
-            ffi::PyOS_BeforeFork();
-            let pid = libc::fork();
-            if pid == 0 {
-                ffi::PyOS_AfterFork_Child();
-            } else {
-                ffi::PyOS_AfterFork_Parent();
-            }
-            pid
-        };
-        if pid < 0 {
-            Err(std::io::Error::last_os_error())
-        } else {
-            Ok(pid)
-        }
-    })
+    // SAFETY: this process has one thread, and nothing of the interpreter is in use.
+    match unsafe { libc::fork() } {
+        -1 => Err(std::io::Error::last_os_error()),
+        pid => Ok(pid),
+    }
 }
