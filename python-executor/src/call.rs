@@ -47,6 +47,8 @@ pub(crate) trait Listener: Sync {
 pub(crate) struct Bounds {
     pub(crate) wall: Duration,
     pub(crate) output: usize,
+    /// How long its answer is waited for awake.
+    pub(crate) watched: Duration,
 }
 
 /// How a task ended, and what it left.
@@ -111,6 +113,7 @@ pub(crate) async fn run(
     if let Ok(json) = serde_json::to_vec(work) {
         let frame = frame(&[], Kind::Work, &[&json]);
         child.channel.write(frame, None);
+        child.channel.watch(bounds.watched);
     }
     loop {
         for (stream, output) in [Stream::Out, Stream::Err]

@@ -43,7 +43,7 @@ pub(crate) struct Serve {
     /// Calls that may wait; more are refused
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) queue: u16,
-    /// Modules that are imported once for all calls, such as numpy,pandas
+    /// Modules that are imported once for all calls, such as numpy,pandas; their hooks for forks are not run
     #[arg(long, value_name = "MODULES", value_delimiter = ',', env = "CALLSPAN_PRELOAD", value_parser = module)]
     pub(crate) preload: Vec<String>,
     /// Children that wait for calls of each tool file, made ahead

@@ -99,6 +99,7 @@ async fn examine(executor: &Executor) -> Result<Evidence, String> {
     let bounds = Bounds {
         wall: WALL,
         output: 4096,
+        watched: Duration::ZERO,
     };
     let cancelled = CancellationToken::new();
     let finished = call::run(&mut child, &work, bounds, &cancelled, &Nobody).await;

@@ -65,6 +65,18 @@ pub(crate) fn info() -> ServerInfo {
     }
 }
 
+/// How long a call that is alone is waited for awake: a quick one has answered before anybody could be woken.
+const AT_ONCE: Duration = Duration::from_micros(200);
+
+/// A child that was used. To make another takes the machine's time, so that the answer goes first.
+struct Used {
+    child: Child,
+    profile: Arc<Profile>,
+    place: Option<Place>,
+    /// It cannot be killed.
+    stuck: bool,
+}
+
 impl Tooling {
     /// The tools as they are now.
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
@@ -79,7 +91,7 @@ impl Tooling {
         call: &CallTool,
         request: &Request,
         answer: &Answer,
-    ) -> Result<ToolResult, Status> {
+    ) -> Result<(ToolResult, Option<Used>), Status> {
         let catalogue = self.catalogue();
         let Some(entry) = catalogue.find(&call.name) else {
             return Err(unknown(&call.name, &catalogue));
@@ -91,7 +103,7 @@ impl Tooling {
             &call.arguments
         };
         if let Err(message) = entry.check(arguments) {
-            return Ok(self.refused(call, "invalid_arguments", message));
+            return Ok((self.refused(call, "invalid_arguments", message), None));
         }
         let work = Work::Call {
             name: call.name.clone(),
@@ -104,17 +116,24 @@ impl Tooling {
             answer,
             broker: Broker::new(&policy.network),
         };
-        let bounds = Self::bounds(policy, request);
+        let bounds = self.bounds(policy, request);
         let finished = call::run(&mut child, &work, bounds, &request.cancelled, &listener).await;
-        self.see_off(child, &entry.profile, Some(place), finished.stuck);
+        let used = Used {
+            child,
+            profile: entry.profile.clone(),
+            place: Some(place),
+            stuck: finished.stuck,
+        };
         if matches!(finished.end, End::Cancelled) {
+            self.see_off(used);
             return Err(request.stop_status());
         }
-        Ok(ToolResult {
+        let result = ToolResult {
             queue_us,
             start: origin.name().to_owned(),
             ..self.conclude(&call.name, &call.call_id, policy, finished)
-        })
+        };
+        Ok((result, Some(used)))
     }
 
     /// A place to run in, and how long it was waited for.
@@ -127,7 +146,7 @@ impl Tooling {
     }
 
     /// What a piece of work may take, given what its client is ready to wait.
-    fn bounds(policy: &Policy, request: &Request) -> Bounds {
+    fn bounds(&self, policy: &Policy, request: &Request) -> Bounds {
         let left = request.deadline.map_or(Duration::MAX, |at| {
             at.saturating_duration_since(tokio::time::Instant::now())
         });
@@ -139,20 +158,40 @@ impl Tooling {
         Bounds {
             wall: wall.min(left),
             output: policy.output(),
+            // Beside others it would take their time.
+            watched: if self.places.running() == 1 {
+                AT_ONCE
+            } else {
+                Duration::ZERO
+            },
         }
     }
 
     /// Waits, beside everything else, until a used child is gone, and has another made in its place.
-    fn see_off(&self, child: Child, profile: &Arc<Profile>, place: Option<Place>, stuck: bool) {
-        let (executor, profile) = (self.executor.clone(), profile.clone());
-        if stuck {
-            executor.supervisor.retire(&child.zygote);
+    fn see_off(&self, used: Used) {
+        let executor = self.executor.clone();
+        if used.stuck {
+            executor.supervisor.retire(&used.child.zygote);
         }
         tokio::spawn(async move {
-            executor.spares.refill(&executor, &profile);
-            executor.release(child, GOING).await;
-            drop(place);
+            executor.spares.refill(&executor, &used.profile);
+            executor.release(used.child, GOING).await;
+            drop(used.place);
         });
+    }
+
+    async fn answer(&self, done: Result<(ToolResult, Option<Used>), Status>, answer: Answer) {
+        match done {
+            Ok((result, used)) => {
+                answer.finish(Body::ToolResult(result));
+                if let Some(used) = used {
+                    // First the answer is written.
+                    tokio::task::yield_now().await;
+                    self.see_off(used);
+                }
+            }
+            Err(status) => answer.fail(status),
+        }
     }
 
     fn conclude(
@@ -233,14 +272,14 @@ impl Service for Tooling {
                     details: catalogue.details(),
                 }));
             }
-            Body::CallTool(call) => match self.call(call, &request, &answer).await {
-                Ok(result) => answer.finish(Body::ToolResult(result)),
-                Err(status) => answer.fail(status),
-            },
-            Body::RunCode(code) => match self.run_code(code, &request, &answer).await {
-                Ok(result) => answer.finish(Body::ToolResult(result)),
-                Err(status) => answer.fail(status),
-            },
+            Body::CallTool(call) => {
+                let done = self.call(call, &request, &answer).await;
+                self.answer(done, answer).await;
+            }
+            Body::RunCode(code) => {
+                let done = self.run_code(code, &request, &answer).await;
+                self.answer(done, answer).await;
+            }
             _ => answer.fail(Status::unimplemented(
                 "this server answers list_tools, call_tool and run_code",
             )),

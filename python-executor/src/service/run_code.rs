@@ -13,7 +13,7 @@ use ipc::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Tooling, listener::ToClient};
+use super::{Tooling, Used, listener::ToClient};
 use crate::{
     broker::Broker,
     call::{End, Listener, Stream},
@@ -38,7 +38,7 @@ impl Tooling {
         code: &RunCode,
         request: &Request,
         answer: &Answer,
-    ) -> Result<ToolResult, Status> {
+    ) -> Result<(ToolResult, Option<Used>), Status> {
         if code.code.len() > MAX_CODE {
             return Err(Status::invalid_argument(format!(
                 "the snippet is longer than {MAX_CODE} bytes"
@@ -92,7 +92,7 @@ impl Tooling {
             decides: code.decides,
             calls: AtomicU32::new(0),
         };
-        let bounds = Self::bounds(&profile.policy, request);
+        let bounds = self.bounds(&profile.policy, request);
         let finished =
             crate::call::run(&mut child, &work, bounds, &request.cancelled, &listener).await;
         let session = claim.as_ref().map(|claim| claim.id.clone());
@@ -100,23 +100,33 @@ impl Tooling {
         let lives = matches!(finished.end, End::Result(_) | End::Failure(_))
             && !child.channel.is_silent()
             && !child.process.is_over();
-        match claim {
+        let used = match claim {
             Some(claim) if lives && !code.end_session => {
                 claim.put_back(child);
                 drop(place);
                 self.executor.spares.refill(&self.executor, profile);
+                None
             }
-            _ => self.see_off(child, profile, Some(place), finished.stuck),
-        }
+            _ => Some(Used {
+                child,
+                profile: profile.clone(),
+                place: Some(place),
+                stuck: finished.stuck,
+            }),
+        };
         if matches!(finished.end, End::Cancelled) {
+            if let Some(used) = used {
+                self.see_off(used);
+            }
             return Err(request.stop_status());
         }
-        Ok(ToolResult {
+        let result = ToolResult {
             queue_us,
             start: origin.name().to_owned(),
             session: session.unwrap_or_default(),
             ..self.conclude(NAME, &code.call_id, &profile.policy, finished)
-        })
+        };
+        Ok((result, used))
     }
 
     /// Runs a tool that a snippet calls. It has no place of its own: the snippet waits, and has one.
@@ -132,7 +142,7 @@ impl Tooling {
             arguments,
         };
         let lost = |error: std::io::Error| ("zygote_lost".to_owned(), error.to_string());
-        let bounds = Self::bounds(&entry.profile.policy, request);
+        let bounds = self.bounds(&entry.profile.policy, request);
         let client = ToClient {
             answer,
             broker: Broker::new(&entry.profile.policy.network),
@@ -140,7 +150,12 @@ impl Tooling {
         let (mut child, _) = self.executor.take(&entry.profile).await.map_err(lost)?;
         let finished =
             crate::call::run(&mut child, &work, bounds, &request.cancelled, &client).await;
-        self.see_off(child, &entry.profile, None, finished.stuck);
+        self.see_off(Used {
+            child,
+            profile: entry.profile.clone(),
+            place: None,
+            stuck: finished.stuck,
+        });
         let (outcome, result, error) =
             outcome::words(&finished, &Limits::of(&entry.profile.policy));
         match error {

@@ -1,6 +1,11 @@
 //! The supervisor's end of a child's channel.
 
-use std::{collections::VecDeque, io, os::fd::OwnedFd};
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
 use rustix::{
     io::Errno,
@@ -70,6 +75,15 @@ impl Channel {
     /// Something has come that was not looked at.
     pub(crate) fn has_more(&self) -> bool {
         !self.inbox.is_empty() || matches!(self.peek(), Ok(1..))
+    }
+
+    /// Waits for what comes at once, without going to sleep: to be woken takes longer than a quick call.
+    pub(crate) fn watch(&self, most: Duration) {
+        let until = Instant::now() + most;
+        while self.peek() == Err(Errno::AGAIN) && Instant::now() < until {
+            // Whoever else wants this processor, such as the child, has it first.
+            std::thread::yield_now();
+        }
     }
 
     /// Asks the kernel: the runtime may not have looked yet.
