@@ -55,8 +55,8 @@ pub(crate) struct Serve {
     /// Sessions of snippets that may be open at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(0..=256))]
     pub(crate) sessions: u16,
-    /// Processes that make children; each makes one at a time
-    #[arg(long, value_name = "N", default_value_t = 1, env = "CALLSPAN_ZYGOTES", value_parser = clap::value_parser!(u16).range(1..=64))]
+    /// Processes that make children; each makes one at a time. By default half as many as there are processors, 2 to 4
+    #[arg(long, value_name = "N", default_value_t = zygotes(), hide_default_value = true, env = "CALLSPAN_ZYGOTES", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) zygotes: u16,
     /// Longest time of one call, which no policy can raise [default: what the policy file says, or 5000]
     #[arg(long, value_name = "MS", env = "CALLSPAN_WALL_MS", value_parser = milliseconds)]
@@ -139,4 +139,12 @@ fn milliseconds(text: &str) -> Result<u64, String> {
         Ok(ms @ 1..=86_400_000) => Ok(ms),
         _ => Err("give a whole number of milliseconds from 1 to 86400000".to_owned()),
     }
+}
+
+/// While one waits for a processor to fork on, another has one.
+fn zygotes() -> u16 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(processors / 2)
+        .unwrap_or(u16::MAX)
+        .clamp(2, 4)
 }

@@ -2,11 +2,13 @@
 //! machine's memory nor a caller's patience is used up unseen. Places are shared fairly among clients: whoever calls
 //! what hangs waits for himself. A client may take another place, to run or to wait in, as long as it has fewer than
 //! are free: so some stay free for those who come later, a few greedy clients get equal shares, and one that is alone
-//! gets half. Clients that wait are served in turn, each one's calls in the order they came.
+//! gets half. Those who had a place a moment ago and have none now find one when they come back. Clients that wait are
+//! served in turn, each one's calls in the order they came.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use ipc::Status;
@@ -14,6 +16,9 @@ use tokio::sync::oneshot;
 
 /// A client: its process, whose connections are not told apart.
 pub(crate) type Who = u32;
+
+/// How long a place is kept for a client that comes and goes.
+const KEPT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Places {
@@ -25,6 +30,8 @@ pub(crate) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     running: HashMap<Who, usize>,
+    /// When those who have nothing running had something.
+    gone: HashMap<Who, Instant>,
     /// Clients that wait, the next first.
     waiting: VecDeque<Queue>,
     all_running: usize,
@@ -136,10 +143,20 @@ impl Places {
 impl Taken {
     fn may_run(&self, who: Who, most: usize) -> bool {
         let free = most.saturating_sub(self.all_running);
-        self.running.get(&who).copied().unwrap_or_default() < free
+        match self.running.get(&who) {
+            None => free > 0,
+            Some(running) => running + self.kept(most) < free,
+        }
+    }
+
+    /// Places that are kept for those who come and go: a quarter of all at most.
+    fn kept(&self, most: usize) -> usize {
+        let recent = self.gone.values().filter(|gone| gone.elapsed() < KEPT);
+        recent.count().min(most / 4)
     }
 
     fn run(&mut self, who: Who) {
+        self.gone.remove(&who);
         *self.running.entry(who).or_default() += 1;
         self.all_running += 1;
     }
@@ -150,6 +167,8 @@ impl Taken {
             *running -= 1;
             if *running == 0 {
                 self.running.remove(&who);
+                self.gone.retain(|_, gone| gone.elapsed() < KEPT);
+                self.gone.insert(who, Instant::now());
             }
         }
     }
@@ -289,6 +308,25 @@ mod tests {
             assert!((2..=3).contains(&share), "{who} has {share}");
         }
         assert!(at_once(&places, NICE).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn who_comes_and_goes_finds_a_place_beside_greedy_clients() {
+        let places = Places::new(16, 256);
+        let nice = 10..14;
+        for who in nice.clone() {
+            drop(at_once(&places, who).await);
+        }
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            for who in 2..8 {
+                held.extend(at_once(&places, who).await);
+            }
+        }
+        let mut together = Vec::new();
+        for who in nice {
+            together.push(at_once(&places, who).await.expect("a place was kept"));
+        }
     }
 
     #[tokio::test]

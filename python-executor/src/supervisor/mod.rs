@@ -240,9 +240,19 @@ impl Supervisor {
 }
 
 fn spawn(plan: &Plan, zygotes: usize) -> Result<Vec<Arc<Maker>>, NoMaker> {
-    (0..zygotes)
-        .map(|_| Maker::spawn(plan).map(Arc::new))
-        .collect()
+    // All at once: most of a start is Python's, on a processor of its own.
+    std::thread::scope(|scope| {
+        let starting: Vec<_> = (0..zygotes)
+            .map(|_| scope.spawn(|| Maker::spawn(plan).map(Arc::new)))
+            .collect();
+        starting
+            .into_iter()
+            .map(|one| {
+                one.join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    })
 }
 
 fn seal() -> io::Result<Seal> {

@@ -32,6 +32,8 @@ pub fn command() -> Command {
     command
         .env("CALLSPAN_VENV", root.join(".venv"))
         .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
+        // So that a test knows whose child a process is, whatever the machine.
+        .env("CALLSPAN_ZYGOTES", "1")
         .stdin(Stdio::null());
     command
 }
