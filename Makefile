@@ -60,8 +60,10 @@ soak: setup ## 32 clients that come, go, cancel and hang up, for MINUTES (30); e
 
 # Half as long before and after as between, and half a minute for the last hangs.
 chaos: MINUTES = 1
+# How many times slower the good clients' p99 may be.
+chaos: TIMES = 3
 chaos: setup ## bombs and a thousand hangs beside four well-behaved clients for MINUTES (1): nobody else notices, nothing is left
-	@.venv/bin/python -B bench/chaos.py --minutes $(MINUTES)
+	@.venv/bin/python -B bench/chaos.py --minutes $(MINUTES) --times $(TIMES)
 
 bench: setup ## every measured promise: dev against release build, the constraint, the levers, fidelity, the engine in short
 	@.venv/bin/python -B bench/dev_vs_release.py

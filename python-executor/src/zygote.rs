@@ -45,7 +45,12 @@ pub(crate) fn main(plan: &str) -> io::Result<()> {
     if let Err(what) = jail.close() {
         return fail(&control, what, "");
     }
-    report(&control, &Report::Ready { python }, &[])?;
+    let limits_threads = jail.limits_threads();
+    let ready = Report::Ready {
+        python,
+        limits_threads,
+    };
+    report(&control, &ready, &[])?;
     let mut children: HashMap<libc::pid_t, u64> = HashMap::new();
     let served = serve(&control, &signals, &jail, &mut children);
     for pid in children.keys() {

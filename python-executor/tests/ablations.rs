@@ -21,7 +21,7 @@ use arena::{
 use tokio::{sync::Semaphore, task::JoinSet};
 
 /// What is left out, at which level, and the attacks that nothing else stops there.
-const ALONE: [(&str, &str, &[&str]); 18] = [
+const ALONE: [(&str, &str, &[&str]); 19] = [
     (
         "private root",
         "full",
@@ -61,7 +61,6 @@ const ALONE: [(&str, &str, &[&str]); 18] = [
             "secret_memory",
             "use_the_kernels_keys",
             "add_a_key",
-            "new_user_namespace",
             "stop_the_kernel_in_the_middle",
             "weaken_randomisation",
             "shared_memory_that_stays",
@@ -76,9 +75,14 @@ const ALONE: [(&str, &str, &[&str]); 18] = [
     (
         "seccomp",
         "reduced",
-        &["limit_the_decoy", "send_from_a_pair_to_a_path"],
+        &[
+            "limit_the_decoy",
+            "send_from_a_pair_to_a_path",
+            "new_user_namespace",
+        ],
     ),
     ("address space limit", "full", &["map_anonymous"]),
+    ("thread limit", "full", &["more_threads_than_allowed"]),
     ("open files limit", "full", &["many_descriptors"]),
     ("file size limit", "full", &["write_one_huge_file"]),
     ("core limit", "full", &["a_core_dump"]),

@@ -42,6 +42,15 @@ def attempt(what: str, path: str = "") -> str:
         return ",".join(sorted(os.environ))
     if what == "descriptors":
         return ",".join(str(fd) for fd in range(64) if is_open(fd))
+    if what == "threads":
+        import threading
+        wait = threading.Event()
+        threads = [threading.Thread(target=wait.wait, daemon=True) for _ in range(int(path))]
+        try:
+            for thread in threads:
+                thread.start()
+        finally:
+            wait.set()
     if what == "scratch":
         open("note", "w").write("kept for the call")
         return open("note").read() + " in " + os.getcwd()
@@ -210,4 +219,19 @@ def greet() -> str:
         (result.stdout.as_str(), result.stderr.as_str()),
         ("hello\n", "")
     );
+}
+
+#[tokio::test]
+async fn a_tool_has_31_threads_of_its_own_whatever_others_have_and_no_more() {
+    let executor = Executor::start_with(&[("tools.py", TOOLS)], &["--isolation", "full"]).await;
+    let threads = async || attempt(&executor, "threads", "31").await;
+    // At once: they are the same user's.
+    let (one, other) = tokio::join!(threads(), threads());
+    for result in [one, other] {
+        assert_eq!(result.outcome, "ok", "{result:?}");
+        let isolation = result.isolation.unwrap();
+        assert!(isolation.active.contains(&"thread limit".to_owned()));
+    }
+    let more = attempt(&executor, "threads", "32").await;
+    assert!(error_of(&more).contains("can't start new thread"));
 }

@@ -163,7 +163,7 @@ async fn a_tool_is_alone_and_called_something_else() {
     let executor = Executor::start(TOOLS).await;
     let seen = look(&executor).await;
     assert_eq!((&seen["pid"], &seen["parent"]), (&1.into(), &0.into()));
-    assert_eq!((&seen["uid"], &seen["gid"]), (&1000.into(), &1000.into()));
+    assert_eq!((&seen["uid"], &seen["gid"]), (&65534.into(), &65534.into()));
     assert_eq!(seen["host"], "callspan");
     assert_eq!(seen["here"], "/box/scratch");
     assert_eq!(seen["file"], "/tools/tools.py");

@@ -31,8 +31,11 @@ pub(crate) enum Order {
 /// zygote → supervisor
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// Python is up. The version is the interpreter's.
-    Ready { python: String },
+    /// Python is up. The version is the interpreter's; and whether children can have no more threads than they may.
+    Ready {
+        python: String,
+        limits_threads: bool,
+    },
     /// The jail cannot be made, and the zygote ends.
     Unavailable(Unavailable),
     /// Python is not up, and the zygote ends.

@@ -22,8 +22,8 @@ use super::{
     Confinement, Filters, ablation,
     forbidden::namespaces as unavailable,
     inside::{BOX, Inside},
-    landlock as rules,
-    namespaces::{Identity, separate},
+    landlock as rules, limits,
+    namespaces::{Identity, can_count_apart, count_apart, separate},
     nanny,
     plan::{Level, Plan},
     privileges,
@@ -53,6 +53,8 @@ pub(crate) struct Jail {
 struct Full {
     process: OwnedFd,
     staged: Vec<Staged>,
+    /// Each child's threads can be counted apart from those of others.
+    counts_threads: bool,
     /// For all children that have no grants.
     rules: Option<RulesetCreated>,
 }
@@ -181,9 +183,11 @@ fn settle(plan: &Plan, inside: &Inside, identity: Identity) -> Result<(Proc, Ful
     // Not before: a change of user clears it.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|no| step("prctl")(no.into()))?;
     let staged = pieces.assemble()?;
+    let counts_threads = can_count_apart().map_err(step("a helper process"))?;
     let full = Full {
         process,
         staged,
+        counts_threads,
         rules: None,
     };
     Ok((proc, full))
@@ -192,6 +196,11 @@ fn settle(plan: &Plan, inside: &Inside, identity: Identity) -> Result<(Proc, Ful
 impl Jail {
     pub(crate) fn inside(&self) -> &Inside {
         &self.inside
+    }
+
+    /// Whether a child can have no more threads than it may.
+    pub(crate) fn limits_threads(&self) -> bool {
+        self.full.as_ref().is_some_and(|full| full.counts_threads)
     }
 
     /// Where a file of the host's tools directory is for those inside.
@@ -223,6 +232,9 @@ impl Jail {
             let readable = Self::readable_inside(&self.plan, &self.inside);
             let rules = rules::rules(&readable, &[Path::new(BOX), NULL.as_ref()]);
             full.rules = Some(rules.map_err(|error| format!("Landlock: {error}"))?);
+        }
+        if self.limits_threads() {
+            limits::reserve_little();
         }
         if self.plan.level != Level::None {
             privileges::keep_for_forking(self.full.is_some())
@@ -259,14 +271,18 @@ impl Jail {
         };
         std::env::set_current_dir(scratch)
             .map_err(|error| format!("scratch directory: {error}"))?;
+        if self.limits_threads() {
+            count_apart().map_err(|error| format!("user namespace: {error}"))?;
+        }
         confinement
             .limits
-            .apply(self.address_space)
+            .apply(self.address_space, self.limits_threads())
             .map_err(|error| format!("resource limits: {error}"))?;
         if self.plan.level == Level::None {
             return Ok(());
         }
-        privileges::drop_all().map_err(|error| format!("privileges: {error}"))?;
+        privileges::drop_all(self.limits_threads())
+            .map_err(|error| format!("privileges: {error}"))?;
         self.landlock(confinement)
             .map_err(|error| format!("Landlock: {error}"))?;
         self.filters

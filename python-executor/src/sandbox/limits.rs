@@ -28,13 +28,17 @@ impl Limits {
         }
     }
 
-    /// `space`: bytes of address space that the process has already.
+    /// `space`: bytes of address space that the process has already. `counted`: the kernel counts this process's threads
+    /// apart from all others of the same user.
     #[cfg(zygotes)]
-    pub(super) fn apply(&self, space: u64) -> io::Result<()> {
+    pub(super) fn apply(&self, space: u64, counted: bool) -> io::Result<()> {
         let space = space.saturating_add(self.memory);
         set("message queue limit", libc::RLIMIT_MSGQUEUE, 0)?;
         set("signals limit", libc::RLIMIT_SIGPENDING, MAX_SIGNALS)?;
         set("stack limit", libc::RLIMIT_STACK, STACK)?;
+        if counted {
+            set("thread limit", libc::RLIMIT_NPROC, THREADS)?;
+        }
         self.apply_anywhere(Duration::ZERO)?;
         set("address space limit", libc::RLIMIT_AS, space)
     }
@@ -52,6 +56,20 @@ impl Limits {
     }
 }
 
+/// Has threads share what glibc reserves for each of the first: 64 MiB of address space, of which a child could not have
+/// the threads that it may have. Where threads are not counted these reserves are what bounds them, and stay.
+#[cfg(zygotes)]
+pub(super) fn reserve_little() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes numbers, and sets a number of the allocator's.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2)
+    };
+}
+
+/// Threads of a child, the main one included.
+#[cfg(zygotes)]
+const THREADS: u64 = 32;
 /// Signals that may wait to be taken: kernel memory.
 #[cfg(zygotes)]
 const MAX_SIGNALS: u64 = 64;

@@ -91,12 +91,14 @@ pub(crate) fn grants(policy: &Policy) -> Vec<Grant> {
 #[derive(Clone, Debug)]
 pub(crate) struct Protection {
     pub(crate) level: Level,
+    pub(crate) limits_threads: bool,
     pub(crate) lacks: Vec<Lack>,
     /// Why calls have no control groups, if they have none.
     pub(crate) no_groups: Option<Lack>,
 }
 
 const GROUPS: &str = "cgroup limits";
+const THREADS: &str = "thread limit";
 const REDUCED: [&str; 4] = ["landlock", "seccomp", "no_new_privs", "no capabilities"];
 const FULL: [&str; 2] = ["namespaces", "private root"];
 const SEATBELT: [&str; 1] = ["seatbelt profile, never verified"];
@@ -142,10 +144,11 @@ impl Protection {
             missing.push(MEMORY);
         }
         active.extend(ALWAYS);
-        if self.no_groups.is_some() {
-            missing.push(GROUPS);
-        } else {
-            active.push(GROUPS);
+        for (there, name) in [
+            (self.limits_threads, THREADS),
+            (self.no_groups.is_none(), GROUPS),
+        ] {
+            if there { &mut active } else { &mut missing }.push(name);
         }
         let lacks = self.lacks.iter().chain(&self.no_groups);
         ipc::proto::Isolation {

@@ -1,7 +1,8 @@
 //! The namespaces of a jail, and who its processes are in them.
 //!
 //! In a user namespace an ordinary user may make all the others. Outside of it the processes are the caller, or nobody
-//! in particular where the caller is root; inside they are uid 1000.
+//! in particular where the caller is root; inside a zygote is uid 1000, and a child, whose own user namespace has no names
+//! for users, is nobody (65534).
 
 use std::{
     fs,
@@ -88,6 +89,31 @@ impl Identity {
     /// Whether files that the caller can read may be unreadable for the jail.
     pub(super) fn is_another_user(self) -> bool {
         self.root
+    }
+}
+
+/// Puts the calling process, a child with one thread, into a user namespace of its own, so that the kernel counts its
+/// threads apart from those of other children. Whoever it is outside it stays; what it may do in there is dropped later.
+pub(super) fn count_apart() -> io::Result<()> {
+    // SAFETY: no descriptor table is unshared.
+    Ok(unsafe { unshare_unsafe(UnshareFlags::NEWUSER) }?)
+}
+
+/// Whether a child will be able to: found out by one that ends at once.
+pub(super) fn can_count_apart() -> io::Result<bool> {
+    // SAFETY: this process has one thread, so that its copy finds no lock held.
+    match unsafe { libc::fork() } {
+        0 => {
+            let status = i32::from(count_apart().is_err());
+            // SAFETY: ends the process at once, with nothing of its parent's flushed or undone.
+            unsafe { libc::_exit(status) }
+        }
+        pid => {
+            let process = Pid::from_raw(pid).filter(|_| pid > 0);
+            let process = process.ok_or_else(io::Error::last_os_error)?;
+            let ended = waitpid(Some(process), WaitOptions::empty())?;
+            Ok(ended.and_then(|(_, status)| status.exit_status()) == Some(0))
+        }
     }
 }
 

@@ -31,7 +31,7 @@ fn prepare(
 ) -> std::io::Result<(OwnedFd, BorrowedFd<'_>)> {
     let process = pidfd_open(zygote, PidfdFlags::empty())?;
     identity.assume()?;
-    privileges::drop_all()?;
+    privileges::drop_all(false)?;
     let keep = [process.as_raw_fd(), lifeline.as_raw_fd()];
     let (low, high) = (keep[0].min(keep[1]), keep[0].max(keep[1]));
     for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, i32::MAX)] {

@@ -12,10 +12,13 @@ use rustix::{
 
 use super::ablation;
 
-/// For good, for this process and whatever it could start.
-pub(super) fn drop_all() -> io::Result<()> {
+/// For good, for this process and whatever it could start. `all`: it has all that there are, of a new user namespace.
+pub(super) fn drop_all(all: bool) -> io::Result<()> {
     gain_nothing()?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    if all {
+        empty_bounds()?;
+    }
     keep(CapabilitySet::empty())
 }
 
@@ -27,13 +30,7 @@ pub(super) fn keep_for_forking(needed: bool) -> io::Result<()> {
         .effective
         .contains(CapabilitySet::SETPCAP)
     {
-        for capability in CapabilitySet::all().iter() {
-            match remove_capability_from_bounding_set(capability) {
-                // The kernel does not know it.
-                Ok(()) | Err(rustix::io::Errno::INVAL) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        empty_bounds()?;
     }
     clear_ambient_capability_set()?;
     keep(if needed {
@@ -41,6 +38,21 @@ pub(super) fn keep_for_forking(needed: bool) -> io::Result<()> {
     } else {
         CapabilitySet::empty()
     })
+}
+
+/// Takes a capability, and is needless without one: who has none, and no new privileges, gains none.
+fn empty_bounds() -> io::Result<()> {
+    if ablation::off("capabilities") {
+        return Ok(());
+    }
+    for capability in CapabilitySet::all().iter() {
+        match remove_capability_from_bounding_set(capability) {
+            // The kernel does not know it.
+            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn gain_nothing() -> io::Result<()> {

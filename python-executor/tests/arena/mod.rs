@@ -162,6 +162,8 @@ fn command(room: &Path, tools: &Path, level: &str) -> Command {
         .arg("--venv")
         .arg(root.join(".venv"))
         .args(["--isolation", level, "--wall-ms", "4000", "--cpu-s", "2"])
+        // Neighbours have one mother.
+        .env("CALLSPAN_ZYGOTES", "1")
         .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
         .env(planted::VARIABLE, planted::SECRET)
         .current_dir("/")

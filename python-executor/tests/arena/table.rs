@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 /// What only the full level has.
-const FULL_ONLY: [&str; 11] = [
+const FULL_ONLY: [&str; 12] = [
     "ordinary user",
     "user namespace",
     "mount namespace",
@@ -16,6 +16,7 @@ const FULL_ONLY: [&str; 11] = [
     "pid namespace",
     "private root",
     "scratch file system",
+    "thread limit",
     "neutral names",
 ];
 

@@ -330,3 +330,16 @@ def thread_bomb() -> str:
     finally:
         wait.set()
     return escaped()
+
+
+@tool
+def more_threads_than_allowed() -> str:
+    """Start forty threads that take little memory."""
+    threading.stack_size(32 << 10)
+    wait = threading.Event()
+    try:
+        for _ in range(40):
+            threading.Thread(target=wait.wait, args=(20,), daemon=True).start()
+    finally:
+        wait.set()
+    return escaped()

@@ -226,7 +226,7 @@ pub async fn gone(pid: i32) {
             return;
         }
         assert!(Instant::now() < deadline, "process {pid} lives on");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

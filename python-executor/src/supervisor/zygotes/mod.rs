@@ -50,6 +50,8 @@ pub(crate) struct Zygote {
     board: Arc<Board>,
     process: Mutex<Child>,
     turns: Semaphore,
+    /// Its children can have no more threads than they may.
+    pub(super) limits_threads: bool,
 }
 
 /// Who waits for what of a zygote. Nobody, once it is gone.
@@ -127,19 +129,24 @@ impl Zygote {
             .stdout(Stdio::null())
             .spawn()
             .map_err(failed)?;
-        let zygote = Self {
+        let mut zygote = Self {
             control: Arc::new(ours),
             board: Arc::new(Board(Mutex::new(Some(HashMap::new())))),
             process: Mutex::new(process),
             turns: Semaphore::new(ORDERS),
+            limits_threads: false,
         };
+        let socket = zygote.control.clone();
         let patience = |time| {
-            sockopt::set_socket_timeout(zygote.control.as_fd(), sockopt::Timeout::Recv, time)
+            sockopt::set_socket_timeout(socket.as_fd(), sockopt::Timeout::Recv, time)
                 .map_err(|error| failed(error.into()))
         };
         patience(Some(START))?;
-        match receive::<Report>(&zygote.control).map_err(failed)? {
-            Some((Report::Ready { .. }, _)) => {}
+        let first = receive::<Report>(&zygote.control).map_err(failed)?;
+        match first {
+            Some((Report::Ready { limits_threads, .. }, _)) => {
+                zygote.limits_threads = limits_threads;
+            }
             Some((Report::Failed { what, fix }, _)) => {
                 return Err(NoMaker::NoInterpreter(NoInterpreter { what, fix }));
             }
