@@ -4,7 +4,8 @@
 Four well-behaved clients call a small tool at a steady pace: first alone, then while others call a fork bomb, a memory
 bomb, a disk filler, an output flood, and keep a thousand hanging calls waiting, half of them spinning. The good ones'
 p99 must stay within three (--times) times the quiet one, the executor's memory within what the bombs may have, every
-bad call has to end with an outcome that names what stopped it, and afterwards nothing may be left: no process, mount or file.
+bad call has to end with an outcome that names what stopped it, and afterwards nothing may be left: no process, mount
+or file.
 Only processes that this started are ever bothered, and each bad tool has a hard cap of its own.
 usage: bench/chaos.py [--minutes N] [--times N] [--write]
 """

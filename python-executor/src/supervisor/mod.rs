@@ -118,7 +118,7 @@ impl Supervisor {
         Ok(Arc::new(Self {
             protection: Protection {
                 level: plan.level,
-                limits_threads: zygotes.iter().all(|zygote| zygote.limits_threads),
+                limits_threads: zygotes.iter().all(|zygote| zygote.limits_threads()),
                 lacks,
                 no_groups,
             },

@@ -147,6 +147,11 @@ impl Workshop {
         })
     }
 
+    #[expect(clippy::unused_self, reason = "a zygote knows")]
+    pub(super) fn limits_threads(&self) -> bool {
+        false
+    }
+
     /// There is nothing that could be.
     #[expect(clippy::unused_self, reason = "a zygote can be")]
     pub(crate) fn is_lost(&self) -> bool {

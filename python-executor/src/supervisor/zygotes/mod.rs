@@ -50,8 +50,7 @@ pub(crate) struct Zygote {
     board: Arc<Board>,
     process: Mutex<Child>,
     turns: Semaphore,
-    /// Its children can have no more threads than they may.
-    pub(super) limits_threads: bool,
+    limits_threads: bool,
 }
 
 /// Who waits for what of a zygote. Nobody, once it is gone.
@@ -164,6 +163,11 @@ impl Zygote {
             .spawn(move || board.listen(&control))
             .map_err(failed)?;
         Ok(zygote)
+    }
+
+    /// Whether its children can have no more threads than they may.
+    pub(super) fn limits_threads(&self) -> bool {
+        self.limits_threads
     }
 
     pub(crate) fn is_lost(&self) -> bool {
