@@ -36,6 +36,12 @@ const SNIPPETS: u64 = 100;
 
 /// Serves until it is told to stop.
 pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    // Before anything is made that would be left behind.
+    let shutdown = {
+        let _inside = runtime.enter();
+        shutdown_on_signals().map_err(|error| Failure::new(error, ""))?
+    };
     let (executor, tools) = prepare(args)?;
     let socket = match &args.socket {
         Some(path) => path.clone(),
@@ -46,12 +52,10 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
     let executor = Arc::new(executor);
     let protection = &executor.supervisor.protection;
     let isolation = format!("{}{}", protection.level.name(), protection.told());
-    let runtime = runtime()?;
     let served = runtime.block_on(async {
         let listener = Listener::bind(&socket).map_err(|error| {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;
-        let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
         let loaded = tokio::select! {
             loaded = Catalogue::load(&executor, &tools, None) => loaded,
             () = shutdown.cancelled() => return Ok(()),

@@ -31,6 +31,7 @@ fn program_of(room: &Path, tools: &Path) -> Command {
         .arg("--tools")
         .arg(tools)
         .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
+        .env("CALLSPAN_ZYGOTES", "1")
         .stdin(Stdio::null());
     command
 }
@@ -171,16 +172,18 @@ fn it_ends_cleanly_while_it_still_reads_the_tools() {
         .env("TMPDIR", temporary.path())
         .spawn()
         .unwrap();
-    // Once the zygote, whom another process watches, has a child, the file is being read.
+    // Once the zygote, whom another process watches, has a child that stays, the file is being read.
     let pid = process.id();
     let reads = || {
         let watcher = *children_of(pid).first()? as u32;
         let zygote = *children_of(watcher).first()? as u32;
         children_of(zygote).first().copied()
     };
-    while reads().is_none() {
+    let mut last = None;
+    while last.is_none() || last != reads() {
         assert!(process.try_wait().unwrap().is_none());
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        last = reads();
+        std::thread::sleep(std::time::Duration::from_millis(50));
     }
     let pid = rustix::process::Pid::from_child(&process);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -189,6 +192,28 @@ fn it_ends_cleanly_while_it_still_reads_the_tools() {
     assert!(started.elapsed() < std::time::Duration::from_secs(5));
     assert!(!room.path().join("s").exists());
     assert_eq!(temporary.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn it_leaves_nothing_however_early_it_is_told_to_stop() {
+    for ms in [1, 3, 10, 30, 60, 100, 150, 200, 300] {
+        let room = tempfile::tempdir_in("/tmp").unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let mut process = program(room.path())
+            .arg("--venv")
+            .arg(venv())
+            .env("TMPDIR", temporary.path())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(ms));
+        let pid = rustix::process::Pid::from_child(&process);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let status = process.wait().unwrap();
+        // In its first moments it has nothing that it would have to put away.
+        assert!(matches!(status.code(), Some(0) | None), "{ms}: {status}");
+        assert!(!room.path().join("s").exists());
+        assert_eq!(temporary.path().read_dir().unwrap().count(), 0, "{ms}");
+    }
 }
 
 #[test]
