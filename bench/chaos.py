@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from executor import BENCH, Calls, Client, Executor, build, percentile
+from executor import BENCH, Calls, Client, Executor, given, percentile
 from report import into_readme
 from served import machine
 
@@ -225,12 +225,7 @@ def main() -> int:
         "--times", type=float, default=3, help="the good ones' p99 beside the bad ones, in quiet p99s, that is too much"
     )
     parser.add_argument("--write", action="store_true", help="put the tables into bench/README.md")
-    parser.add_argument("--program", type=Path, help="a python-executor instead of one that is built first")
-    parser.add_argument("--client", type=Path, help="a sandbox-client instead of one that is built first")
-    arguments = parser.parse_args()
-    program, client = arguments.program, arguments.client
-    if not (program and client):
-        program, client = build("dev")
+    arguments, program, client = given(parser)
     verdict = Verdict()
     with Executor(program, BENCH / "chaos_tools", "--wall-ms", str(WALL_MS)) as executor:
         lines = list(chaos(executor, client, 60 * arguments.minutes, arguments.times, verdict))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -28,6 +29,16 @@ def build(profile: str) -> tuple[Path, Path]:
         )  # fmt: skip
     built = TARGET / ("debug" if profile == "dev" else profile)
     return built / "python-executor", built / "examples" / "sandbox-client"
+
+
+def given(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Path, Path]:
+    """What the command line says, and the executor and the client that are to be measured."""
+    parser.add_argument("--program", type=Path, help="a python-executor instead of one that is built first")
+    parser.add_argument("--client", type=Path, help="a sandbox-client instead of one that is built first")
+    arguments = parser.parse_args()
+    if arguments.program and arguments.client:
+        return arguments, arguments.program, arguments.client
+    return arguments, *build("dev")
 
 
 @dataclass(frozen=True)
@@ -207,4 +218,4 @@ def percentile(values: list[int], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else float("nan")
 
 
-__all__ = ["BENCH", "Calls", "Client", "Executor", "Process", "build", "percentile"]
+__all__ = ["BENCH", "Calls", "Client", "Executor", "Process", "given", "percentile"]

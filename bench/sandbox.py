@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from executor import BENCH, Calls, Client, Executor, build, percentile
+from executor import BENCH, Calls, Client, Executor, given, percentile
 from peers import PYTHON, peers
 from report import into_readme
 from served import ROOT, machine
@@ -153,12 +153,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer calls: about a minute")
     parser.add_argument("--write", action="store_true", help="put the tables into bench/README.md")
-    parser.add_argument("--program", type=Path, help="a python-executor instead of one that is built first")
-    parser.add_argument("--client", type=Path, help="a sandbox-client instead of one that is built first")
-    arguments = parser.parse_args()
-    program, client = arguments.program, arguments.client
-    if not (program and client):
-        program, client = build("dev")
+    arguments, program, client = given(parser)
     bench = Bench(program, client, QUICK if arguments.quick else FULL)
     lines = [machine(), ""]
     with bench.executor() as executor:

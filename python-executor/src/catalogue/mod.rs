@@ -10,7 +10,7 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use ipc::proto::{Tool, ToolInfo, ToolProblem};
@@ -41,6 +41,8 @@ pub(crate) struct Catalogue {
     pub(crate) notes: Vec<String>,
     /// What was last read, to know what has changed.
     files: Vec<Read>,
+    /// Made for the first snippet.
+    declarations: OnceLock<String>,
 }
 
 /// What the child that imported a file says of it.
@@ -216,7 +218,11 @@ impl Catalogue {
     }
 
     /// What snippets are told of the tools: JSON text.
-    pub(crate) fn declarations(&self) -> String {
+    pub(crate) fn declarations(&self) -> &str {
+        self.declarations.get_or_init(|| self.declare())
+    }
+
+    fn declare(&self) -> String {
         let declare = |entry: &Arc<Entry>| {
             let tool = &entry.tool;
             let parameters: Value = serde_json::from_str(&tool.parameters).unwrap_or_default();

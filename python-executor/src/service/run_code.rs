@@ -47,7 +47,7 @@ impl Tooling {
         let catalogue = self.catalogue();
         let work = Work::Code {
             code: code.code.clone(),
-            tools: catalogue.declarations(),
+            tools: catalogue.declarations().to_owned(),
             stay: !code.session.is_empty() && !code.end_session,
         };
         let (claim, held) = match code.session.as_str() {

@@ -1,11 +1,19 @@
 //! What a tool prints: read as it comes, kept up to a limit, in whole characters.
 
-use tokio::net::unix::pipe::Receiver;
+use std::time::Duration;
+
+use tokio::{
+    net::unix::pipe::Receiver,
+    time::{Instant, sleep_until},
+};
 
 /// Bytes read at once.
 const PIECE: usize = 16 << 10;
 /// Pieces read in one go: a pipe's worth, and then it is another's turn, even if more comes all the while.
 const PIECES: usize = 8;
+
+/// How long a pipe rests of which enough was taken: what is thrown away may not take a processor's time.
+const REST: Duration = Duration::from_millis(1);
 
 /// One of a child's two output streams.
 #[derive(Debug)]
@@ -20,6 +28,8 @@ pub(crate) struct Output {
     pub(crate) truncated: bool,
     /// Bytes of `text` that were passed on.
     passed: usize,
+    /// Until then it is not read.
+    rests: Option<Instant>,
 }
 
 impl Output {
@@ -31,6 +41,7 @@ impl Output {
             taken: 0,
             truncated: false,
             passed: 0,
+            rests: None,
         }
     }
 
@@ -41,6 +52,9 @@ impl Output {
 
     /// Waits until there is something to read. Nothing is lost if this is dropped before its end.
     pub(crate) async fn ready(&self) {
+        if let Some(until) = self.rests {
+            sleep_until(until).await;
+        }
         match &self.pipe {
             // An error is found by who reads.
             Some(pipe) => _ = pipe.readable().await,
@@ -50,6 +64,7 @@ impl Output {
 
     /// Reads of what has come as much as a pipe can hold, without waiting. Beyond `most` bytes it is thrown away.
     pub(crate) fn read(&mut self, most: usize) {
+        self.rests = self.truncated.then(|| Instant::now() + REST);
         let mut buffer = [0; PIECE];
         for _ in 0..PIECES {
             let Some(pipe) = &self.pipe else { return };
