@@ -45,7 +45,12 @@ const REDUCED: [&str; 4] = [
     "no new privileges",
     "no capabilities",
 ];
-const FULL: [&str; 3] = ["namespaces", "private root", "private scratch"];
+const FULL: [&str; 4] = [
+    "namespaces",
+    "private root",
+    "private scratch",
+    "thread limit",
+];
 
 #[test]
 fn a_full_jail_is_healthy_and_every_mechanism_shows() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::supervisor::Process;
+use crate::{sandbox::THREADS, supervisor::Process};
 
 /// What the child found.
 #[derive(Debug, Deserialize)]
@@ -19,6 +19,7 @@ struct Found {
     socket: i32,
     fork: i32,
     limits: BTreeMap<String, Option<u64>>,
+    threads: Option<u64>,
     scratch_bytes: u64,
 }
 
@@ -118,6 +119,13 @@ impl Evidence {
             known && held == 0,
             format!("{held} of {} sets hold some", counted.len()),
         )
+    }
+
+    pub(super) fn threads(&self) -> Seen {
+        match self.found.threads {
+            Some(most) => (most <= THREADS, format!("{most} for each call")),
+            None => (false, "not limited".to_owned()),
+        }
     }
 
     pub(super) fn limits(&self) -> Seen {

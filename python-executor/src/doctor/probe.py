@@ -40,6 +40,7 @@ found = {
     "fork": tried(fork),
     "connect": tried(lambda: socket.create_connection(("127.0.0.1", 9), 1).close()),
     "limits": {name: limit("RLIMIT_" + name) for name in ("AS", "CPU", "CORE", "FSIZE", "NOFILE", "MEMLOCK")},
+    "threads": limit("RLIMIT_NPROC"),
     "scratch_bytes": space.f_blocks * space.f_frsize,
 }
 found

@@ -82,6 +82,24 @@ pub(super) fn rows(protection: &Protection, evidence: &Evidence) -> Vec<Row> {
             "calls that never end",
         ),
     ];
+    let (shows, seen) = evidence.threads();
+    let counted = protection.limits_threads;
+    rows.push(Row {
+        mechanism: "thread limit",
+        state: match (counted, shows) {
+            (true, true) => "active",
+            (true, false) => "broken",
+            (false, _) => "missing",
+        },
+        stops: "taking all the threads that there can be",
+        seen,
+        cure: (!counted).then(|| match level {
+            Level::Full => {
+                "allow a user namespace in another (sysctl user.max_user_namespaces)".to_owned()
+            }
+            _ => cure(),
+        }),
+    });
     let groups = protection.no_groups.as_ref();
     rows.push(Row {
         mechanism: "cgroup limits",

@@ -69,7 +69,7 @@ pub(super) fn reserve_little() {
 
 /// Threads of a child, the main one included.
 #[cfg(zygotes)]
-const THREADS: u64 = 32;
+pub(crate) const THREADS: u64 = 32;
 /// Signals that may wait to be taken: kernel memory.
 #[cfg(zygotes)]
 const MAX_SIGNALS: u64 = 64;

@@ -40,6 +40,8 @@ pub(crate) use cgroup::{Call as Group, Cgroups};
 #[cfg(zygotes)]
 pub(crate) use jail::{Jail, NoJail, enter};
 pub(crate) use limits::Limits;
+#[cfg(zygotes)]
+pub(crate) use limits::THREADS;
 pub(crate) use plan::{Grant, Level, Plan};
 #[cfg(zygotes)]
 pub(crate) use refusal::refusal;
@@ -98,7 +100,7 @@ pub(crate) struct Protection {
 }
 
 const GROUPS: &str = "cgroup limits";
-const THREADS: &str = "thread limit";
+const THREAD_LIMIT: &str = "thread limit";
 const REDUCED: [&str; 4] = ["landlock", "seccomp", "no_new_privs", "no capabilities"];
 const FULL: [&str; 2] = ["namespaces", "private root"];
 const SEATBELT: [&str; 1] = ["seatbelt profile, never verified"];
@@ -145,7 +147,7 @@ impl Protection {
         }
         active.extend(ALWAYS);
         for (there, name) in [
-            (self.limits_threads, THREADS),
+            (self.limits_threads, THREAD_LIMIT),
             (self.no_groups.is_none(), GROUPS),
         ] {
             if there { &mut active } else { &mut missing }.push(name);
