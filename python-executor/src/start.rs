@@ -158,8 +158,9 @@ fn executor(
             "set CALLSPAN_PYTHONPATH to its directory",
         )
     })?;
+    let temporary = std::env::temp_dir();
     // By a name with no link in it, as some confinement goes by.
-    let scratch = std::env::temp_dir()
+    let scratch = temporary
         .canonicalize()
         .and_then(|parent| {
             tempfile::Builder::new()
@@ -168,7 +169,10 @@ fn executor(
         })
         .map_err(|error| {
             Failure::usage(
-                format!("no scratch directory can be made: {error}"),
+                format!(
+                    "no scratch directory can be made in {}: {error}",
+                    temporary.display()
+                ),
                 "set TMPDIR to a directory that can be written to",
             )
         })?;

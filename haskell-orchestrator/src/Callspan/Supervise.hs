@@ -17,7 +17,7 @@ where
 
 import Callspan.Deadline
 import Callspan.Ipc.Client
-import Callspan.Ipc.Frame (Body)
+import Callspan.Ipc.Frame (Body (BodyHealth))
 import Callspan.Ipc.Message
 import Callspan.Notice
 import Callspan.Supervise.Child
@@ -27,7 +27,7 @@ import Callspan.Trace
 import Control.Concurrent (threadDelay)
 import Control.Concurrent.Async (forConcurrently_)
 import Control.Exception (bracket, catch, finally, mask_, throwIO)
-import Control.Monad (unless, void, when, (>=>))
+import Control.Monad (unless, when, (>=>))
 import Data.Foldable (for_, traverse_)
 import Data.IORef (IORef, modifyIORef', newIORef, readIORef, writeIORef)
 import Data.List.NonEmpty (NonEmpty (..))
@@ -129,8 +129,17 @@ request host server repeats onDelta body = go (3 :: Int) (5 :: Int)
         other -> pure other
     -- Without the server there is no going on, whatever the model makes of the lost step.
     reachAfter reason =
-      void (reach host server) `catch` \(ServerFailure what hint) ->
+      answers (20 :: Int) `catch` \(ServerFailure what hint) ->
         throwIO (ServerFailure (reason <> " while it ran a request, whose outcome is unknown; " <> what) hint)
+    -- One that dies takes connections for a moment still, so that it is asked something.
+    answers tries = do
+      client <- reach host server
+      remaining <- remainingMicros (hostDeadline host)
+      traceparent <- newTraceparent (hostTrace host)
+      let meta = Meta traceparent (fromIntegral (max 1 (remaining `div` 1000)))
+      call client meta remaining (const (pure ())) BodyHealth >>= \case
+        Left (Lost _) | tries > 0 -> threadDelay 20000 >> answers (tries - 1)
+        _ -> pure ()
     -- The server knows the deadline too; this is for one that does not answer at all.
     graceMicros = 500000
 
