@@ -195,12 +195,7 @@ fn reap(control: &OwnedFd, children: &mut HashMap<libc::pid_t, u64>) -> io::Resu
         let Some(id) = children.remove(&pid) else {
             continue;
         };
-        let us = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
-        let ended = Ended {
-            status,
-            cpu_us: us(usage.ru_utime) + us(usage.ru_stime),
-            max_rss_kib: usage.ru_maxrss as u64,
-        };
+        let ended = Ended::of(status, &usage);
         report(control, &Report::Ended { id, ended }, &[])?;
     }
     Ok(())

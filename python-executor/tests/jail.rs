@@ -402,15 +402,13 @@ fn full_refuses_to_start_with_less() {
     }
     let room = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_python-executor"));
+    let mut command = common::command();
     command
         .args(["--isolation", "full", "--socket"])
         .arg(room.path().join("s"));
-    command.arg("--venv").arg(root.join(".venv"));
     command
         .arg("--tools")
         .arg(root.join("python-executor/tools"));
-    command.env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"));
     without_user_namespaces(&mut command, "0 0 1\n");
     let output = command.output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
@@ -431,17 +429,11 @@ async fn what_the_jails_user_cannot_read_is_named_with_its_cure() {
     let secret = room.path().join("secret.py");
     fs::write(&secret, "").unwrap();
     fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_python-executor"));
+    let mut command = common::command();
     command
         .args(["--isolation", "full", "--socket"])
         .arg(room.path().join("s"));
-    command
-        .arg("--venv")
-        .arg(root.join(".venv"))
-        .arg("--tools")
-        .arg(room.path());
-    command.env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"));
+    command.arg("--tools").arg(room.path());
     let output = command.output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());

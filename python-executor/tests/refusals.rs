@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use common::{Executor, children_of};
@@ -23,16 +23,12 @@ fn program(room: &Path) -> Command {
 }
 
 fn program_of(room: &Path, tools: &Path) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_python-executor"));
+    let mut command = common::command();
     command
         .arg("--socket")
         .arg(room.join("s"))
         .arg("--tools")
-        .arg(tools)
-        .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
-        .env("CALLSPAN_ZYGOTES", "1")
-        .stdin(Stdio::null());
+        .arg(tools);
     command
 }
 

@@ -16,11 +16,7 @@ pub(super) fn rows(protection: &Protection, evidence: &Evidence) -> Vec<Row> {
         let in_force = level >= needs;
         Row {
             mechanism,
-            state: match (in_force, shows) {
-                (true, true) => "active",
-                (true, false) => "broken",
-                (false, _) => "missing",
-            },
+            state: state(in_force, shows),
             stops,
             seen,
             cure: (!in_force).then(cure),
@@ -86,11 +82,7 @@ pub(super) fn rows(protection: &Protection, evidence: &Evidence) -> Vec<Row> {
     let counted = protection.limits_threads;
     rows.push(Row {
         mechanism: "thread limit",
-        state: match (counted, shows) {
-            (true, true) => "active",
-            (true, false) => "broken",
-            (false, _) => "missing",
-        },
+        state: state(counted, shows),
         stops: "taking all the threads that there can be",
         seen,
         cure: (!counted).then(|| match level {
@@ -103,14 +95,18 @@ pub(super) fn rows(protection: &Protection, evidence: &Evidence) -> Vec<Row> {
     let groups = protection.no_groups.as_ref();
     rows.push(Row {
         mechanism: "cgroup limits",
-        state: if groups.is_some() {
-            "missing"
-        } else {
-            "active"
-        },
+        state: state(groups.is_none(), true),
         stops: "memory that no address space shows, and its swap",
         seen: groups.map_or_else(String::new, |lack| lack.why.clone()),
         cure: groups.map(|lack| lack.cure.clone()),
     });
     rows
+}
+
+fn state(in_force: bool, shows: bool) -> &'static str {
+    match (in_force, shows) {
+        (true, true) => "active",
+        (true, false) => "broken",
+        (false, _) => "missing",
+    }
 }

@@ -29,3 +29,21 @@ pub(crate) struct Ended {
     pub(crate) cpu_us: u64,
     pub(crate) max_rss_kib: u64,
 }
+
+impl Ended {
+    /// What a process is told of that was waited for.
+    pub(crate) fn of(status: i32, usage: &libc::rusage) -> Self {
+        let us = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+        // Apple's kernels tell it in bytes.
+        let unit = if cfg!(target_vendor = "apple") {
+            1024
+        } else {
+            1
+        };
+        Self {
+            status,
+            cpu_us: us(usage.ru_utime) + us(usage.ru_stime),
+            max_rss_kib: usage.ru_maxrss as u64 / unit,
+        }
+    }
+}

@@ -18,6 +18,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::net::{UnixStream, unix::pipe::Receiver};
@@ -42,6 +43,16 @@ use crate::{
 
 /// How nice a process is that gives way: it gets a tenth of what another gets.
 const CALM: i32 = 10;
+
+/// How long a zygote or a worker may take to start its Python and what is preloaded.
+const START: Duration = Duration::from_mins(1);
+/// All that those have of an environment, beside what their system needs.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("LANG", "C.UTF-8"),
+    ("OMP_NUM_THREADS", "1"),
+    ("OPENBLAS_NUM_THREADS", "1"),
+    ("MKL_NUM_THREADS", "1"),
+];
 
 /// Why there is nothing that makes children.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ pub mod table;
 use std::{
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::Arc,
     time::Duration,
 };
@@ -152,21 +152,14 @@ pub fn attacks() -> PathBuf {
 }
 
 fn command(room: &Path, tools: &Path, level: &str) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_python-executor"));
+    let mut command = crate::common::command();
     command
         .arg("--socket")
         .arg(room.join("s"))
         .arg("--tools")
         .arg(tools)
-        .arg("--venv")
-        .arg(root.join(".venv"))
         .args(["--isolation", level, "--wall-ms", "4000", "--cpu-s", "2"])
-        // Neighbours have one mother.
-        .env("CALLSPAN_ZYGOTES", "1")
-        .env("CALLSPAN_PYTHONPATH", root.join("python-executor/python"))
         .env(planted::VARIABLE, planted::SECRET)
-        .current_dir("/")
-        .stdin(Stdio::null());
+        .current_dir("/");
     command
 }

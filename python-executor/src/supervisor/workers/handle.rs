@@ -127,16 +127,5 @@ fn wait(pid: Pid, waited: &Mutex<bool>) -> Option<Ended> {
         (libc::wait4(pid, &raw mut status, 0, &raw mut usage), usage)
     };
     *waited = true;
-    let us = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
-    // Apple's kernels tell it in bytes.
-    let unit = if cfg!(target_vendor = "apple") {
-        1024
-    } else {
-        1
-    };
-    (done > 0).then(|| Ended {
-        status,
-        cpu_us: us(usage.ru_utime) + us(usage.ru_stime),
-        max_rss_kib: usage.ru_maxrss as u64 / unit,
-    })
+    (done > 0).then(|| Ended::of(status, &usage))
 }

@@ -9,12 +9,11 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
 };
 
 pub(crate) use handle::Handle;
 
-use super::{Made, NoMaker, Process};
+use super::{ENVIRONMENT, Made, NoMaker, Process, START};
 use crate::{
     interpreter::NoInterpreter,
     policy::Policy,
@@ -24,9 +23,6 @@ use crate::{
     },
     worker::Trial,
 };
-
-/// How long a worker may take to start its Python and what is preloaded.
-const START: Duration = Duration::from_mins(1);
 
 /// Starts workers.
 #[derive(Debug)]
@@ -113,13 +109,8 @@ impl Workshop {
             .args([Path::new("--package"), &package.canonicalize()?])
             .args(preload.iter().map(|module| format!("--preload={module}")))
             .env_clear()
-            .envs([
-                ("LANG", "C.UTF-8"),
-                ("OMP_NUM_THREADS", "1"),
-                ("OPENBLAS_NUM_THREADS", "1"),
-                ("MKL_NUM_THREADS", "1"),
-                ("VECLIB_MAXIMUM_THREADS", "1"),
-            ])
+            .envs(ENVIRONMENT)
+            .env("VECLIB_MAXIMUM_THREADS", "1")
             .current_dir("/");
         Ok(command)
     }

@@ -23,7 +23,7 @@ use tokio::{
 
 pub(crate) use handle::Handle;
 
-use super::{Made, NoMaker, Process, locked};
+use super::{ENVIRONMENT, Made, NoMaker, Process, START, locked};
 use crate::{
     interpreter::NoInterpreter,
     protocol::{
@@ -32,9 +32,6 @@ use crate::{
     },
     sandbox::{Confinement, Level, Plan, ablation},
 };
-
-/// How long a zygote may take to start its Python and what is preloaded.
-const START: Duration = Duration::from_mins(1);
 
 /// How long a zygote may take to fork. One that takes longer is stuck.
 const FORK: Duration = Duration::from_secs(1);
@@ -115,14 +112,9 @@ impl Zygote {
             .arg0("python-executor")
             .arg("zygote")
             .arg(told)
-            .envs([
-                ("LANG", "C.UTF-8"),
-                ("OMP_NUM_THREADS", "1"),
-                ("OPENBLAS_NUM_THREADS", "1"),
-                ("MKL_NUM_THREADS", "1"),
-                // Tools may not call rseq, and glibc ends a process whose new thread cannot have it.
-                ("GLIBC_TUNABLES", "glibc.pthread.rseq=0"),
-            ])
+            .envs(ENVIRONMENT)
+            // Tools may not call rseq, and glibc ends a process whose new thread cannot have it.
+            .env("GLIBC_TUNABLES", "glibc.pthread.rseq=0")
             .current_dir("/")
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
