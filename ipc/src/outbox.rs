@@ -153,25 +153,47 @@ impl Outbox {
         }
     }
 
+    /// Takes the next frame. Nothing where nothing waits; then whether there will be none any more.
+    fn pop(&self) -> Result<Frame, bool> {
+        let mut waiting = self.lock();
+        loop {
+            match waiting.queue.pop_front() {
+                None => return Err(waiting.closed),
+                Some(Entry::Frame { frame, size }) => {
+                    waiting.bytes -= size;
+                    waiting.frames -= 1;
+                    return Ok(*frame);
+                }
+                Some(Entry::Delta(serial)) => {
+                    if let Some(pending) = waiting.deltas.remove(&serial) {
+                        return Ok(pending.frame);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next frame, as soon as there is one, for a reader in this process; nothing after `close`.
+    pub(crate) async fn next(&self) -> Option<Frame> {
+        loop {
+            match self.pop() {
+                Ok(frame) => {
+                    self.drained.notify_waiters();
+                    return Some(frame);
+                }
+                Err(true) => return None,
+                Err(false) => self.filled.notified().await,
+            }
+        }
+    }
+
     /// Encodes what waits, up to a batch. Returns whether the outbox is closed and empty.
     fn take(&self, out: &mut BytesMut) -> bool {
         while out.len() < BATCH {
-            let mut waiting = self.lock();
-            let Some(entry) = waiting.queue.pop_front() else {
-                return waiting.closed;
+            let frame = match self.pop() {
+                Ok(frame) => frame,
+                Err(closed) => return closed,
             };
-            let frame = match entry {
-                Entry::Frame { frame, size } => {
-                    waiting.bytes -= size;
-                    waiting.frames -= 1;
-                    *frame
-                }
-                Entry::Delta(serial) => match waiting.deltas.remove(&serial) {
-                    Some(pending) => pending.frame,
-                    None => continue,
-                },
-            };
-            drop(waiting);
             if let Err(status) = codec::encode(&frame, self.encoding, out) {
                 // Too large for the protocol: the peer hears that instead.
                 let refusal = Frame {

@@ -16,8 +16,10 @@ use crate::{
 mod connection;
 mod dispatch;
 mod hangup;
+mod local;
 mod request;
 
+pub use local::{Local, LocalCall};
 pub use request::{Answer, Request};
 
 /// Connections served at once; more wait in the socket's backlog.
