@@ -67,7 +67,7 @@ genDone = do
   made <- frequency [(1, pure []), (4, choose (1, 5) >>= (`vectorOf` genCall))]
   ending <- elements ["stop", "length", "tool_calls", "invalid_call", "", "nonsense"]
   content <- genText
-  pure (Done content made ending Nothing "" Nothing [] [])
+  pure (Done content made ending Nothing "" Nothing [] [] "")
 
 genOutcome :: Gen CallOutcome
 genOutcome =
@@ -91,10 +91,10 @@ genEvent =
     ]
 
 say :: Text -> Done
-say content = Done content [] "stop" Nothing "" Nothing [] []
+say content = Done content [] "stop" Nothing "" Nothing [] [] ""
 
 calls :: [(Text, Text)] -> Done
-calls cs = Done "" [ToolCall "call_1" n a | (n, a) <- cs] "tool_calls" Nothing "" Nothing [] []
+calls cs = Done "" [ToolCall "call_1" n a | (n, a) <- cs] "tool_calls" Nothing "" Nothing [] [] ""
 
 spec :: Spec
 spec = modifyMaxSuccess (const 1000) $ do

@@ -39,7 +39,7 @@ model = \case
     results -> [BodyDone (done (mconcat results) [] "stop")]
   _ -> []
   where
-    done content calls reason = Done content calls reason Nothing "" Nothing [] []
+    done content calls reason = Done content calls reason Nothing "" Nothing [] [] ""
 
 spec :: Spec
 spec =

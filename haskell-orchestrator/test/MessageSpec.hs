@@ -12,7 +12,7 @@ spec :: Spec
 spec = do
   it "reads a missing field, and null, as its default" $
     decodeFrame "{\"id\":3,\"done\":{\"content\":null}}"
-      `shouldBe` Right (Frame 3 (Just (BodyDone (Done "" [] "" Nothing "" Nothing [] []))) Nothing)
+      `shouldBe` Right (Frame 3 (Just (BodyDone (Done "" [] "" Nothing "" Nothing [] [] ""))) Nothing)
   it "leaves defaults out" $
     encodeFrame (Frame 1 (Just (BodyPing (Payload ""))) Nothing) `shouldBe` "{\"id\":1,\"ping\":{}}"
   it "ignores what it does not know" $ do

@@ -77,6 +77,8 @@ names! {
     Metrics "metrics",
     MetricsReport "metrics_report",
     RunCode "run_code",
+    Models "models",
+    ModelList "model_list",
 }
 
 impl Body {
@@ -96,6 +98,7 @@ impl Body {
                 | Self::Embeddings(_)
                 | Self::Scores(_)
                 | Self::MetricsReport(_)
+                | Self::ModelList(_)
         )
     }
 }

@@ -44,7 +44,7 @@ Examples:
 pub(super) struct CallArgs {
     #[command(flatten)]
     server: Server,
-    /// hello, generate, embed, score, `call_tool`, `run_code`, `list_tools`, health, metrics, describe or ping
+    /// hello, generate, embed, score, `call_tool`, `run_code`, `list_tools`, health, metrics, models, describe or ping
     method: String,
     /// The request's fields; - reads them from stdin
     #[arg(default_value = "{}", hide_default_value = true)]

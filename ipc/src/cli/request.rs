@@ -21,6 +21,7 @@ pub(super) const METHODS: &[&str] = &[
     "list_tools",
     "health",
     "metrics",
+    "models",
     "describe",
     "ping",
 ];

@@ -2,8 +2,8 @@
 use ipc::{
     codec::json,
     proto::{
-        Artefact, Chat, Code, Frame, LogRecord, Progress, ToolCall, ToolCallDelta, ToolResult,
-        frame::Body, generate::Input, score,
+        Artefact, Chat, Code, Frame, LogRecord, ModelInfo, Progress, ToolCall, ToolCallDelta,
+        ToolResult, frame::Body, generate::Input, score,
     },
 };
 
@@ -62,6 +62,15 @@ pub(super) fn summary(body: &Body) -> String {
         }
         Body::Scores(scores) => format!("{} over {} tokens", scores.sum, scores.count),
         Body::MetricsReport(report) => format!("{} bytes", report.text.len()),
+        Body::Models(asked) => parts([
+            labelled("load", &asked.load),
+            labelled("unload", &asked.unload),
+            labelled("reload", &asked.reload),
+        ]),
+        Body::ModelList(list) => {
+            let one = |model: &ModelInfo| format!("{} {}", model.name, model.state);
+            list.models.iter().map(one).collect::<Vec<_>>().join(", ")
+        }
         Body::RunCode(run) => parts([labelled("session", &run.session), run.code.clone()]),
         Body::CallTool(call) => format!("{}({})", call.name, call.arguments),
         Body::ToolResult(result) => tool_result(result),

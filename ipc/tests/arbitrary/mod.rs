@@ -197,6 +197,18 @@ fn body() -> impl Strategy<Value = Body> {
                 .collect(),
             ..Default::default()
         })),
+        vec((".*", any::<u64>(), any::<bool>(), vec(".*", 0..3)), 0..3).prop_map(|models| {
+            let one = |(name, memory_bytes, default, adapters)| proto::ModelInfo {
+                name,
+                memory_bytes,
+                default,
+                adapters,
+                ..Default::default()
+            };
+            Body::ModelList(proto::ModelList {
+                models: models.into_iter().map(one).collect(),
+            })
+        }),
         (0i32..17, ".*", any::<u32>()).prop_map(|(code, message, retry_after_ms)| Body::Error(
             proto::Error {
                 code,

@@ -59,6 +59,8 @@ data Body
   | BodyMetrics
   | BodyMetricsReport MetricsReport
   | BodyRunCode RunCode
+  | BodyModels Models
+  | BodyModelList ModelList
   deriving stock (Show, Eq)
 
 -- | A body's name on the wire, and its content.
@@ -91,6 +93,8 @@ writeBody = \case
   BodyMetrics -> ("metrics", object [])
   BodyMetricsReport m -> ("metrics_report", protoToJSON m)
   BodyRunCode m -> ("run_code", protoToJSON m)
+  BodyModels m -> ("models", protoToJSON m)
+  BodyModelList m -> ("model_list", protoToJSON m)
 
 bodyName :: Body -> Text
 bodyName = Key.toText . fst . writeBody
@@ -123,7 +127,9 @@ bodyReaders =
     ("scores", reading BodyScores),
     ("metrics", empty BodyMetrics),
     ("metrics_report", reading BodyMetricsReport),
-    ("run_code", reading BodyRunCode)
+    ("run_code", reading BodyRunCode),
+    ("models", reading BodyModels),
+    ("model_list", reading BodyModelList)
   ]
   where
     reading :: Proto a => (a -> Body) -> Value -> Parser Body

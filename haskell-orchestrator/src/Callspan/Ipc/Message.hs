@@ -3,5 +3,6 @@ module Callspan.Ipc.Message (module Messages) where
 
 import Callspan.Ipc.Message.Control as Messages
 import Callspan.Ipc.Message.Model as Messages
+import Callspan.Ipc.Message.Models as Messages
 import Callspan.Ipc.Message.Read as Messages
 import Callspan.Ipc.Message.Tool as Messages

@@ -265,7 +265,9 @@ data Done = Done
     -- | With invalid_call: what was wrong.
     doneError :: Maybe Error,
     doneWarnings :: [Text],
-    doneLogprobs :: [TokenLogprob]
+    doneLogprobs :: [TokenLogprob],
+    -- | constrained, or checked.
+    doneGuarantee :: Text
   }
   deriving stock (Show, Eq)
 
@@ -281,6 +283,7 @@ instance Proto Done where
         <*> field (optional message) "error" doneError
         <*> field (repeated text) "warnings" doneWarnings
         <*> field (repeated message) "logprobs" doneLogprobs
+        <*> field text "guarantee" doneGuarantee
 
 -- | How probable a token was that was written, and the most probable ones in its place.
 data TokenLogprob = TokenLogprob
