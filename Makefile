@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints build demo test test-rust test-haskell test-python test-e2e lint check-macos fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints setup-clients build demo test test-rust test-haskell test-python test-e2e test-clients lint check-macos fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -20,14 +20,17 @@ setup: ## install what is missing: Debian packages (as root or with sudo) and .v
 setup-lints:
 	@WITH_LINTS=1 scripts/setup
 
+setup-clients: setup
+	@scripts/setup-clients
+
 build: setup ## build rust-inference, python-executor, ipc and callspan into bin/
 	@scripts/build $(PROFILE) bin
 
 demo: build ## four questions through all three processes, with the frames on the wire
 	@scripts/demo
 
-test: build ## every test of every language, and the counts
-	@scripts/test rust haskell python e2e
+test: build setup-clients ## every test of every language, and the counts
+	@scripts/test rust haskell python e2e clients
 
 test-rust: setup ## the Rust tests
 	@scripts/test rust
@@ -40,6 +43,9 @@ test-python: setup ## the tests of the Python package and the tools
 
 test-e2e: build ## the tests with real processes and sockets
 	@scripts/test e2e
+
+test-clients: build setup-clients ## the tests with other people's clients
+	@scripts/test clients
 
 lint: setup-lints ## formatting and lints of every language, changing nothing
 	@scripts/lint
@@ -101,7 +107,7 @@ uninstall: ## remove what `make install` put into PREFIX
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/uninstall
 
 clean: ## remove everything that was built, .venv included
-	@rm -rf bin .venv dist-newstyle haskell-orchestrator/dist-newstyle
+	@rm -rf bin .venv tests/clients/.venv dist-newstyle haskell-orchestrator/dist-newstyle
 	@cargo clean --quiet
 
 clean-room: ## the whole from a clone in a bare Debian tree, timed (root; needs debootstrap)

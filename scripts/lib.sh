@@ -37,3 +37,23 @@ have_hackage_index() {
     done
     return 1
 }
+
+# make_venv DIRECTORY [WHAT THEY INCLUDE…] REQUIREMENTS: a virtual environment with these packages, from the system's
+# Python (never one of pyenv's, which have no shared libpython). A hash of what it was made from says when to make it anew.
+make_venv() {
+    local venv=$1 stamp=$1/.made-from python made_from
+    shift
+    python=${PYTHON:-/usr/bin/python3}
+    [ -x "$python" ] || python=$(command -v python3) || die "python3 is missing" "install Python 3.11 or newer"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        die "$python is $("$python" --version), and 3.11 or newer is needed" "make PYTHON=/path/to/python3.11 setup"
+
+    made_from=$({ "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$@"; } | cksum)
+    if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$made_from" ]; then
+        return
+    fi
+    say "making ${venv#"$ROOT/"} from $python ($("$python" --version))"
+    "$python" -m venv --clear "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "${!#}"
+    echo "$made_from" >"$stamp"
+}
