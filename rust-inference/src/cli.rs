@@ -1,10 +1,10 @@
 //! The command line.
 
 mod bench;
+mod models;
 
 use std::path::PathBuf;
 
-use crate::load::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rust_inference::{
     constrain::ArgumentOrder,
@@ -13,7 +13,10 @@ use rust_inference::{
     scrape::Address,
 };
 
-pub(crate) use self::bench::{Bench, Part};
+pub(crate) use self::{
+    bench::{Bench, Part},
+    models::{Kind, Models, Named},
+};
 
 /// What the weights are kept as unless somebody says otherwise.
 const DEFAULT_WEIGHTS: &str = "q8";
@@ -33,6 +36,7 @@ Examples:
   rust-inference --socket /tmp/inf.sock              serve the built-in model
   rust-inference --model google/functiongemma-270m-it  serve a model of Hugging Face, downloaded once
   rust-inference --model ~/my-model --adapter home=~/lora  serve a directory, and an adapter that requests may name
+  rust-inference --model small=built-in --model big=~/my-model  serve several: requests name one, or get the first
   rust-inference bench --threads 1,2,4               measure how fast this machine runs it
   rust-inference render --input chat.json            print the prompt of {\"messages\": […], \"tools\": […]}
   rust-inference parse --tools tools.json < text     print the calls in a model's text
@@ -46,7 +50,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "PATH", env = "CALLSPAN_INFERENCE_SOCKET")]
     pub(crate) socket: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) model: Choice,
+    pub(crate) models: Models,
     /// Requests that are worked on at once: they share the reading of the weights
     #[arg(long, value_name = "N", default_value_t = Capacity::default().parallel, env = "CALLSPAN_PARALLEL", value_parser = parallel)]
     pub(crate) parallel: usize,

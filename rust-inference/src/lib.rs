@@ -1,5 +1,6 @@
 //! Serves a Gemma 3 text model for function calling: the engine, the chat format and the service.
 
+pub mod backend;
 pub mod cache;
 pub mod constrain;
 pub mod embedded;

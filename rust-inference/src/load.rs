@@ -1,8 +1,7 @@
-//! From the command line to a loaded model, with what to do where that fails.
+//! From a model's name or path to a loaded model, with what to do where that fails.
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use ipc::program::Failure;
 use rust_inference::{
     embedded,
@@ -10,41 +9,26 @@ use rust_inference::{
     model::{LoadError, LoadOptions, Model, ModelFiles},
 };
 
-/// Which model, with which adapters.
-#[derive(Args, Debug)]
-pub(crate) struct Choice {
-    /// A directory or a .gguf file of a Gemma 3 text model, or its name on Hugging Face: org/name, org/name@revision,
-    /// org/name:file.gguf [default: the small model that is built in]
-    #[arg(long, value_name = "MODEL", env = "CALLSPAN_MODEL")]
-    pub(crate) model: Option<PathBuf>,
-    /// The PEFT directory of a `LoRA` adapter, merged into the model's weights
-    #[arg(long, value_name = "DIR", env = "CALLSPAN_LORA")]
-    pub(crate) lora: Option<PathBuf>,
-    /// The PEFT directory of a `LoRA` adapter that requests may name; may be given several times
-    #[arg(long = "adapter", value_name = "NAME=DIR", value_parser = named)]
-    pub(crate) adapters: Vec<(String, PathBuf)>,
-}
+/// The model of the program itself, among others that are named.
+pub(crate) const BUILT_IN: &str = "built-in";
 
-fn named(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((name, dir)) if !name.is_empty() && !dir.is_empty() => Ok((name.into(), dir.into())),
-        _ => Err("give NAME=DIR".into()),
+/// Holds adapters beside a model, for requests that name them.
+pub(crate) fn add_adapters(
+    model: &mut Model,
+    adapters: &[(String, PathBuf)],
+) -> Result<(), Failure> {
+    for (name, dir) in adapters {
+        model.add_adapter(name, dir).map_err(|error| {
+            Failure::usage(
+                format!(
+                    "cannot load the adapter {name} from {}: {error}",
+                    dir.display()
+                ),
+                "give --adapter NAME=DIR with a PEFT directory of a LoRA adapter for this model",
+            )
+        })?;
     }
-}
-
-impl Choice {
-    pub(crate) fn load(&self, options: &LoadOptions) -> Result<Model, Failure> {
-        let mut model = model(self.model.as_deref(), self.lora.as_deref(), options)?;
-        for (name, dir) in &self.adapters {
-            model.add_adapter(name, dir).map_err(|error| {
-                Failure::usage(
-                    format!("cannot load the adapter {name} from {}: {error}", dir.display()),
-                    "give --adapter NAME=DIR with a PEFT directory of a LoRA adapter for this model",
-                )
-            })?;
-        }
-        Ok(model)
-    }
+    Ok(())
 }
 
 /// The model that was named, or the one that is built in, with an adapter merged into it.
@@ -69,7 +53,11 @@ pub(crate) fn model(
     })
 }
 
-fn files(model: &Path) -> Result<ModelFiles, Failure> {
+/// What is to be loaded: the word [`BUILT_IN`], a path, or a name on Hugging Face.
+pub(crate) fn files(model: &Path) -> Result<ModelFiles, Failure> {
+    if model == Path::new(BUILT_IN) {
+        return Ok(embedded::files());
+    }
     let found = hub::resolve(model).map_err(|error| {
         let hint = match &error {
             HubError::NoSuchPath { .. } => "give --model what is there, or leave it out",

@@ -4,19 +4,22 @@ mod benchmark;
 mod cli;
 mod commands;
 mod load;
+mod offers;
 
-use std::{io::Write as _, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use ipc::{
     listen::{Listener, default_socket},
     program::{Failure, command_line, report, shutdown_on_signals},
 };
 use rust_inference::{
-    model::{LoadOptions, PackedCache},
-    scheduler::Capacity,
+    model::LoadOptions,
+    scheduler::{Capacity, sharing},
     scrape::{Address, Endpoint},
-    service::Inference,
+    service::{Inference, Keeping},
 };
+
+use self::offers::{Means, tell};
 
 fn main() -> ExitCode {
     let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
@@ -58,52 +61,50 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         threads: args.threads.unwrap_or(default.threads),
         packed_cache: !args.no_packed_cache,
     };
-    let model = args.model.load(&options)?;
-    // Whoever started it may not be listening to what it says any more.
-    let tell = |what: &str| drop(writeln!(std::io::stderr(), "rust-inference: {what}"));
-    for note in &model.notes {
-        tell(note);
-    }
-    if let PackedCache::Written(path) = &model.packed {
-        tell(&format!(
-            "packed weights are kept in {} for the next start",
-            path.display()
-        ));
-    }
+    let means = Means {
+        options,
+        capacity: Capacity {
+            parallel: args.parallel,
+            queue: args.queue,
+            kv_bytes: args.kv_cache_mib << 20,
+            prefix_bytes: args.prefix_cache_mib << 20,
+        },
+        max_tokens: args.max_tokens,
+        sharing: sharing(),
+    };
+    let (first, others) = offers::offers(&args.models, &means)?;
+    let mut names = vec![first.0.name.clone()];
+    names.extend(others.iter().map(|offer| offer.name.clone()));
+    let keeping = Keeping {
+        keep_alive: args.models.keep_alive.0,
+        memory_bytes: args.models.memory_mib << 20,
+    };
+    let service = Arc::new(Inference::new(first, others, keeping, means.sharing));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start: {error}"), ""))?;
     let served = runtime.block_on(async {
-        let name = model.name.clone();
-        let capacity = Capacity {
-            parallel: args.parallel,
-            queue: args.queue,
-            kv_bytes: args.kv_cache_mib << 20,
-            prefix_bytes: args.prefix_cache_mib << 20,
-        };
-        let service = Inference::start(Arc::new(model), capacity, options.threads, args.max_tokens)
-            .map_err(|error| {
-                Failure::new(format!("cannot start the model's thread: {error}"), "")
-            })?;
         let listener = Listener::bind(&socket).map_err(|error| {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;
-        let service = Arc::new(service);
         let metrics = match &args.metrics {
             Some(address) => Some(scraped(address, args.metrics_public, &service).await?),
             None => None,
         };
         let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
         tell(&format!(
-            "serving {name} on {0} with {1}; try: cargo run -p ipc -- health {0}",
+            "serving {1} on {0} with {2}; try: cargo run -p ipc -- health {0}",
             socket.display(),
+            names.join(", "),
             args.kernel.name()
         ));
         if let Some(place) = metrics {
             tell(&format!("metrics at {place}"));
         }
+        let tending = service.clone();
+        tokio::spawn(async move { tending.tend().await });
         ipc::server::serve(listener, Inference::info(), service, shutdown)
             .await
             .map_err(|error| Failure::new(error, ""))

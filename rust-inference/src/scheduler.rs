@@ -94,19 +94,22 @@ struct Gauges {
     sharing: Histogram,
 }
 
-impl Default for Gauges {
-    fn default() -> Self {
+/// For how many requests share a pass.
+pub fn sharing() -> Histogram {
+    Histogram::new(exponential_buckets(1.0, 2.0, 8))
+}
+
+impl Gauges {
+    fn new(sharing: Histogram) -> Self {
         Self {
             pace: AtomicU64::default(),
             prefix_bytes: AtomicUsize::default(),
             prefix_entries: AtomicUsize::default(),
             kv_bytes: AtomicUsize::default(),
-            sharing: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
+            sharing,
         }
     }
-}
 
-impl Gauges {
     fn passed(&self, requests: usize) {
         self.sharing.observe(requests as f64);
     }
@@ -136,8 +139,17 @@ pub struct Place(#[expect(dead_code, reason = "held to be dropped")] queue::Plac
 
 impl Scheduler {
     pub fn start(model: Arc<Model>, capacity: Capacity) -> std::io::Result<Self> {
+        Self::start_observed(model, capacity, sharing())
+    }
+
+    /// `sharing` is told of each pass through the layers how many requests shared it.
+    pub fn start_observed(
+        model: Arc<Model>,
+        capacity: Capacity,
+        sharing: Histogram,
+    ) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::new(capacity.parallel, capacity.queue));
-        let gauges = Arc::new(Gauges::default());
+        let gauges = Arc::new(Gauges::new(sharing));
         let engine = Engine::new(model.clone(), queue.clone(), gauges.clone(), capacity);
         (thread::Builder::new().name("model".into())).spawn(move || engine.run())?;
         Ok(Self {
@@ -209,11 +221,6 @@ impl Scheduler {
     /// Bytes of KV that those at work have reserved, and hold in common with others.
     pub fn kv_bytes(&self) -> usize {
         self.gauges.kv_bytes.load(Ordering::Relaxed)
-    }
-
-    /// How many requests shared each pass through the layers, up to now and from now on.
-    pub fn sharing(&self) -> Histogram {
-        self.gauges.sharing.clone()
     }
 }
 

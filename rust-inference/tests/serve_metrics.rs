@@ -145,7 +145,7 @@ fn what_is_counted_is_what_was_done_and_only_rises() {
     let before = asked(&server);
     let key = |text: &str| format!("callspan_inference_{text}");
     assert!(!before.contains_key(&key(
-        "requests_total{method=\"generate\",outcome=\"tool_calls\"}"
+        "requests_total{method=\"generate\",model=\"callspan-default\",outcome=\"tool_calls\"}"
     )));
     let call = json!({"chat": chat("Convert 12 km to miles"), "tools": [convert_units()]});
     let mut usages = Vec::new();
@@ -159,22 +159,34 @@ fn what_is_counted_is_what_was_done_and_only_rises() {
     let after = asked(&server);
     for (what, count) in [
         (
-            "requests_total{method=\"generate\",outcome=\"tool_calls\"}",
+            "requests_total{method=\"generate\",model=\"callspan-default\",outcome=\"tool_calls\"}",
             2.0,
         ),
         (
-            "requests_total{method=\"generate\",outcome=\"invalid_argument\"}",
+            "requests_total{method=\"generate\",model=\"callspan-default\",outcome=\"invalid_argument\"}",
             1.0,
         ),
-        ("requests_total{method=\"embed\",outcome=\"ok\"}", 1.0),
-        ("requests_total{method=\"score\",outcome=\"ok\"}", 1.0),
-        ("request_seconds_count{method=\"generate\"}", 3.0),
-        ("queue_seconds_count", 4.0),
-        ("prefill_seconds_count", 4.0),
-        ("decode_seconds_count", 2.0),
-        ("time_to_first_token_seconds_count", 2.0),
-        ("requests_running", 0.0),
-        ("requests_waiting", 0.0),
+        (
+            "requests_total{method=\"embed\",model=\"callspan-default\",outcome=\"ok\"}",
+            1.0,
+        ),
+        (
+            "requests_total{method=\"score\",model=\"callspan-default\",outcome=\"ok\"}",
+            1.0,
+        ),
+        (
+            "request_seconds_count{method=\"generate\",model=\"callspan-default\"}",
+            3.0,
+        ),
+        ("queue_seconds_count{model=\"callspan-default\"}", 4.0),
+        ("prefill_seconds_count{model=\"callspan-default\"}", 4.0),
+        ("decode_seconds_count{model=\"callspan-default\"}", 2.0),
+        (
+            "time_to_first_token_seconds_count{model=\"callspan-default\"}",
+            2.0,
+        ),
+        ("requests_running{model=\"callspan-default\"}", 0.0),
+        ("requests_waiting{model=\"callspan-default\"}", 0.0),
     ] {
         assert_eq!(after[&key(what)], count, "{what}");
     }
@@ -183,16 +195,24 @@ fn what_is_counted_is_what_was_done_and_only_rises() {
         usages.iter().map(of).sum()
     };
     for kind in ["cached", "forced", "constrained", "free", "speculated"] {
-        let counted = after[&key(&format!("tokens_total{{kind=\"{kind}\"}}"))];
+        let counted = after[&key(&format!(
+            "tokens_total{{model=\"callspan-default\",kind=\"{kind}\"}}"
+        ))];
         assert_eq!(counted, sum(&format!("{kind}_tokens")), "{kind}");
     }
-    assert!(after[&key("tokens_total{kind=\"prompt\"}")] > sum("prompt_tokens"));
+    assert!(
+        after[&key("tokens_total{model=\"callspan-default\",kind=\"prompt\"}")]
+            > sum("prompt_tokens")
+    );
     // A pass each for what was embedded and scored, and those that the answers tell of.
     assert_eq!(after[&key("batch_size_count")], sum("forward_passes") + 2.0);
     assert_eq!(after[&key("batch_size_sum")], sum("forward_passes") + 2.0);
-    assert_eq!(after[&key("kv_cache_bytes")], 0.0);
-    assert!(after[&key("constraint_seconds_total")] > 0.0);
-    assert!(after[&key("prefix_cache_bytes")] > 0.0);
+    assert_eq!(
+        after[&key("kv_cache_bytes{model=\"callspan-default\"}")],
+        0.0
+    );
+    assert!(after[&key("constraint_seconds_total{model=\"callspan-default\"}")] > 0.0);
+    assert!(after[&key("prefix_cache_bytes{model=\"callspan-default\"}")] > 0.0);
     assert!(after["process_resident_memory_bytes"] > 1e6);
     assert!(after["process_start_time_seconds"] > 1e9);
     assert!(
@@ -221,7 +241,10 @@ fn it_is_scraped_over_http_and_nothing_else_is_answered() {
         head.contains("content-type: application/openmetrics-text; version=1.0.0"),
         "{head}"
     );
-    assert!(samples(body).contains_key("callspan_inference_requests_running"));
+    assert!(
+        samples(body)
+            .contains_key("callspan_inference_requests_running{model=\"callspan-default\"}")
+    );
     for (request, status) in [
         ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
         (

@@ -45,13 +45,11 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| failed(&error))?;
-        let threads = model.threads().count();
         let capacity = Capacity {
             queue: clients,
             ..Capacity::default()
         };
-        let service =
-            Inference::start(model, capacity, threads, 1024).map_err(|error| failed(&error))?;
+        let service = Inference::of_one(model, capacity, 1024).map_err(|error| failed(&error))?;
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let serving = {

@@ -114,6 +114,13 @@ impl Model {
         layers + self.head().bytes().len() + self.kv.bytes_read(positions)
     }
 
+    /// Bytes of memory of its matrices.
+    pub fn bytes(&self) -> usize {
+        let layers = self.layers.iter().map(Layer::bytes).sum::<usize>();
+        let size = |m: &Matrix| m.bytes().len();
+        layers + size(&self.embedding) + self.head.as_ref().map_or(0, size)
+    }
+
     /// Holds an adapter beside the weights, for sequences that are begun with it.
     pub fn add_adapter(&mut self, name: &str, dir: &Path) -> Result<(), LoadError> {
         if self.adapter(name).is_some() {

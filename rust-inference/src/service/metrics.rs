@@ -5,11 +5,14 @@
 
 use std::{
     fs,
-    sync::atomic::{AtomicI64, AtomicU64},
+    sync::atomic::AtomicU64,
     time::{Duration, SystemTime},
 };
 
-use ipc::{Status, proto::frame::Body};
+use ipc::{
+    Status,
+    proto::{Usage, frame::Body},
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
@@ -22,7 +25,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::scheduler::{Scheduler, Stats};
+use crate::backend::Load;
 
 /// The media type of what [`Metrics::text`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,36 +33,49 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Debug)]
 pub(super) struct Metrics {
     registry: Registry,
-    requests: Family<Outcome, Counter>,
+    requests: Family<Ended, Counter>,
     request: Family<Method, Histogram, fn() -> Histogram>,
-    queue: Histogram,
-    prefill: Histogram,
-    decode: Histogram,
-    first_token: Histogram,
+    queue: Times,
+    prefill: Times,
+    decode: Times,
+    first_token: Times,
+    sharing: Histogram,
     tokens: Family<Kind, Counter>,
-    head_rows: Counter,
-    constraint: Counter<f64, AtomicU64>,
-    running: Gauge,
-    waiting: Gauge,
-    kv_bytes: Gauge,
-    prefix_bytes: Gauge,
-    prefix_entries: Gauge,
+    head_rows: Family<Model, Counter>,
+    constraint: Family<Model, Counter<f64, AtomicU64>>,
+    loaded: Family<Model, Gauge>,
+    running: Family<Model, Gauge>,
+    waiting: Family<Model, Gauge>,
+    kv_bytes: Family<Model, Gauge>,
+    prefix_bytes: Family<Model, Gauge>,
+    prefix_entries: Family<Model, Gauge>,
     resident: Gauge,
 }
 
+type Times = Family<Model, Histogram, fn() -> Histogram>;
+
+/// The name that the server has for it; empty where a request named none that is served.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct Model {
+    model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
     method: &'static str,
+    model: String,
     outcome: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Method {
     method: &'static str,
+    model: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
+    model: String,
     kind: &'static str,
 }
 
@@ -69,38 +85,36 @@ fn times() -> Histogram {
 }
 
 impl Metrics {
-    pub(super) fn new(model: &str, scheduler: &Scheduler) -> Self {
+    /// `sharing` is told of by whoever computes.
+    pub(super) fn new(sharing: Histogram) -> Self {
         let metrics = Self {
             registry: Registry::default(),
             requests: Family::default(),
             request: Family::new_with_constructor(times),
-            queue: times(),
-            prefill: times(),
-            decode: times(),
-            first_token: times(),
+            queue: Family::new_with_constructor(times),
+            prefill: Family::new_with_constructor(times),
+            decode: Family::new_with_constructor(times),
+            first_token: Family::new_with_constructor(times),
             tokens: Family::default(),
-            head_rows: Counter::default(),
-            constraint: Counter::default(),
-            running: Gauge::<i64, AtomicI64>::default(),
-            waiting: Gauge::default(),
-            kv_bytes: Gauge::default(),
-            prefix_bytes: Gauge::default(),
-            prefix_entries: Gauge::default(),
+            head_rows: Family::default(),
+            constraint: Family::default(),
+            sharing,
+            loaded: Family::default(),
+            running: Family::default(),
+            waiting: Family::default(),
+            kv_bytes: Family::default(),
+            prefix_bytes: Family::default(),
+            prefix_entries: Family::default(),
             resident: Gauge::default(),
         };
-        metrics.registered(model, scheduler)
+        metrics.registered()
     }
 
-    fn registered(mut self, model: &str, scheduler: &Scheduler) -> Self {
+    fn registered(mut self) -> Self {
         let all = &mut self.registry;
         let ours = all.sub_registry_with_prefix("callspan_inference");
-        let build = [("version", env!("CARGO_PKG_VERSION")), ("model", model)]
-            .map(|(key, value)| (key, value.to_owned()));
-        ours.register(
-            "build",
-            "What is served, and by which version",
-            Info::new(build.to_vec()),
-        );
+        let build = ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        ours.register("build", "What serves", Info::new(vec![build]));
         ours.register(
             "requests",
             "Requests that ended, by how: a finish_reason, ok, or the error's code",
@@ -127,7 +141,7 @@ impl Metrics {
         ours.register(
             "batch_size",
             "Requests that shared a pass through the layers; its count is that of all passes",
-            scheduler.sharing(),
+            self.sharing.clone(),
         );
         ours.register(
             "tokens",
@@ -147,6 +161,11 @@ impl Metrics {
             self.constraint.clone(),
         );
         for (name, help, gauge) in [
+            (
+                "model_loaded",
+                "1 for a model that is in memory, or another server's",
+                &self.loaded,
+            ),
             ("requests_running", "Requests at work", &self.running),
             ("requests_waiting", "Requests in the queue", &self.waiting),
             (
@@ -186,63 +205,105 @@ impl Metrics {
         self
     }
 
-    /// A request ended.
-    pub(super) fn ended(&self, method: &'static str, done: &Result<Body, Status>, took: Duration) {
-        let outcome = match done {
-            Ok(Body::Done(done)) => done.finish_reason.clone(),
-            Ok(_) => "ok".to_owned(),
-            Err(status) => status.code.as_str_name().to_lowercase(),
+    /// A request ended, with so much time to its first token if it had one.
+    pub(super) fn ended(
+        &self,
+        method: &'static str,
+        model: &str,
+        done: &Result<Body, Status>,
+        took: Duration,
+        first_token: Option<Duration>,
+    ) {
+        let (outcome, usage) = match done {
+            Ok(Body::Done(done)) => (done.finish_reason.clone(), &done.usage),
+            Ok(Body::Embeddings(answer)) => ("ok".to_owned(), &answer.usage),
+            Ok(Body::Scores(answer)) => ("ok".to_owned(), &answer.usage),
+            Ok(_) => ("ok".to_owned(), &None),
+            Err(status) => (status.code.as_str_name().to_lowercase(), &None),
         };
-        let label = Outcome { method, outcome };
-        self.requests.get_or_create(&label).inc();
-        (self.request.get_or_create(&Method { method })).observe(took.as_secs_f64());
-    }
-
-    pub(super) fn first_token(&self, after: Duration) {
-        self.first_token.observe(after.as_secs_f64());
-    }
-
-    /// What an answer cost that the model wrote.
-    pub(super) fn wrote(&self, prompt_tokens: u32, stats: &Stats) {
-        self.decode.observe(stats.decode.as_secs_f64());
-        for (kind, count) in [
-            ("cached", stats.cached),
-            ("forced", stats.forced),
-            ("constrained", stats.constrained),
-            ("free", stats.free),
-            ("speculated", stats.speculated),
-        ] {
-            self.tokens
-                .get_or_create(&Kind { kind })
-                .inc_by(count as u64);
+        let label = Model {
+            model: model.to_owned(),
+        };
+        if let Some(after) = first_token {
+            observe(&self.first_token, &label, after);
         }
-        self.constraint.inc_by(stats.constraint.as_secs_f64());
-        self.read(prompt_tokens, stats);
+        if let Some(usage) = usage {
+            self.cost(&label, method, usage);
+        }
+        let model = label.model;
+        let outcome = Ended {
+            method,
+            model: model.clone(),
+            outcome,
+        };
+        self.requests.get_or_create(&outcome).inc();
+        let method = Method { method, model };
+        (self.request.get_or_create(&method)).observe(took.as_secs_f64());
     }
 
-    /// What it cost to read so many tokens.
-    pub(super) fn read(&self, tokens: u32, stats: &Stats) {
-        self.queue.observe(stats.queued.as_secs_f64());
-        self.prefill.observe(stats.prefill.as_secs_f64());
-        let kind = Kind { kind: "prompt" };
-        self.tokens.get_or_create(&kind).inc_by(tokens.into());
-        self.head_rows.inc_by(stats.head_rows);
+    /// What an answer cost.
+    fn cost(&self, label: &Model, method: &str, usage: &Usage) {
+        let us = |time: u32| Duration::from_micros(time.into());
+        observe(&self.queue, label, us(usage.queue_us));
+        observe(&self.prefill, label, us(usage.prefill_us));
+        self.count(label, "prompt", usage.prompt_tokens);
+        self.head_rows.get_or_create(label).inc_by(usage.head_rows);
+        if method != "generate" {
+            return;
+        }
+        observe(&self.decode, label, us(usage.decode_us));
+        for (kind, count) in [
+            ("cached", usage.cached_tokens),
+            ("completion", usage.completion_tokens),
+            ("forced", usage.forced_tokens),
+            ("constrained", usage.constrained_tokens),
+            ("free", usage.free_tokens),
+            ("speculated", usage.speculated_tokens),
+        ] {
+            self.count(label, kind, count);
+        }
+        let spent = us(usage.constraint_us).as_secs_f64();
+        self.constraint.get_or_create(label).inc_by(spent);
     }
 
-    /// All of it, as Prometheus reads it.
-    pub(super) fn text(&self, scheduler: &Scheduler) -> String {
-        self.running.set(scheduler.running() as i64);
-        self.waiting.set(scheduler.waiting() as i64);
-        self.kv_bytes.set(scheduler.kv_bytes() as i64);
-        let (bytes, entries) = scheduler.prefixes();
-        self.prefix_bytes.set(bytes as i64);
-        self.prefix_entries.set(entries as i64);
+    fn count(&self, label: &Model, kind: &'static str, count: u32) {
+        let model = label.model.clone();
+        (self.tokens.get_or_create(&Kind { model, kind })).inc_by(count.into());
+    }
+
+    /// All of it, as Prometheus reads it; `loads` tells how busy each model is that is there.
+    pub(super) fn text<'a>(
+        &self,
+        loads: impl Iterator<Item = (&'a str, bool, Option<Load>)>,
+    ) -> String {
+        for (name, there, load) in loads {
+            let label = Model {
+                model: name.to_owned(),
+            };
+            self.loaded.get_or_create(&label).set(there.into());
+            for (gauge, value) in [
+                (&self.running, load.map(|load| load.running)),
+                (&self.waiting, load.map(|load| load.waiting)),
+                (&self.kv_bytes, load.map(|load| load.kv_bytes)),
+                (&self.prefix_bytes, load.map(|load| load.prefix_bytes)),
+                (&self.prefix_entries, load.map(|load| load.prefix_entries)),
+            ] {
+                match value {
+                    Some(value) => drop(gauge.get_or_create(&label).set(value as i64)),
+                    None => drop(gauge.remove(&label)),
+                }
+            }
+        }
         self.resident.set(resident().unwrap_or_default());
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+fn observe(times: &Times, label: &Model, time: Duration) {
+    times.get_or_create(label).observe(time.as_secs_f64());
 }
 
 /// Bytes of memory in RAM, where the system tells.

@@ -1,40 +1,30 @@
-//! Frames ↔ engine: answers `generate`, `embed`, `score`, `metrics` and `health` for one model.
+//! Frames ↔ backends: finds the model that a request names, lets its backend answer, and counts what it cost.
 
-mod before;
-mod choice;
-mod embed;
-mod generate;
-mod limits;
 mod metrics;
-mod offered;
-mod output;
-mod prepare;
-mod read;
-mod report;
-mod score;
-mod stops;
+mod models;
 
-use std::{sync::Arc, time::Instant};
+use std::{io, sync::Arc};
 
 use ipc::{
     Status,
     proto::{Generate, HealthReport, MetricsReport, frame::Body},
     server::{Answer, Request, ServerInfo, Service},
 };
+use prometheus_client::metrics::histogram::Histogram;
 
-pub use self::metrics::CONTENT_TYPE as METRICS_TYPE;
-use self::{metrics::Metrics, offered::Compiler};
+pub use self::{
+    metrics::CONTENT_TYPE as METRICS_TYPE,
+    models::{Keeping, Lease, Offer},
+};
+use self::{metrics::Metrics, models::Models};
 use crate::{
-    kernels::Kernel,
+    backend::{Backend, Guarantee, Native, Task},
     model::Model,
-    scheduler::{Capacity, Scheduler},
+    scheduler::{Capacity, sharing},
 };
 
 /// The bodies that this service answers.
-const METHODS: [&str; 4] = ["generate", "embed", "score", "metrics"];
-
-/// Tokens of the format that end a turn or hand it to the tools, where the tokenizer has them.
-const ENDS: [&str; 3] = ["<eos>", "<end_of_turn>", "<start_function_response>"];
+const METHODS: [&str; 5] = ["generate", "embed", "score", "metrics", "models"];
 
 const HELP: &str = r#"rust-inference continues a chat with a small model that can call functions.
 
@@ -51,6 +41,7 @@ What generate may say beside:
   "argument_order"       sorted (default, as in training), declared, any
   "lenient"              true: take schemas as far as they can be guaranteed, and tell what was left out in done.warnings
   "max_tokens", "stop", "sampling" {"temperature","top_k","top_p","min_p","seed"}, "logprobs" 0 to 20
+  "model"                one of the server's models; without it the default
   "adapter"              one of the server's adapters, by its name
   "without"              of forced, rows, speculation, prefix: what makes it faster, switched off
 
@@ -59,47 +50,63 @@ What else it answers:
       1 to 256 texts; embeddings.vectors[].values are of length 1, unless "normalize" is false
   {"id":7,"score":{"prompt":"<bos>The sky is","completion":" blue","top":3}}
       or a "chat" with "tools", and "completion_ids"; scores has each token's logprob, their sum and count
-  {"id":9,"metrics":{}}
+  {"id":9,"models":{}}
+      the models that "model" may name, and their state; {"load":NAME}, {"unload":NAME}, {"reload":NAME} change it
+  {"id":11,"metrics":{}}
       what was counted, as Prometheus reads it; --metrics ADDR gives it over HTTP
 "#;
 
-/// Serves one model.
+/// Serves some models.
 #[derive(Debug)]
 pub struct Inference {
-    model: Arc<Model>,
-    compiler: Arc<Compiler>,
-    /// Tokens that end an answer.
-    ends: Vec<u32>,
-    scheduler: Scheduler,
+    models: Arc<Models>,
     metrics: Metrics,
-    threads: usize,
-    max_tokens: usize,
 }
 
 impl Inference {
-    /// An answer has at most `max_tokens` tokens.
-    pub fn start(
-        model: Arc<Model>,
-        capacity: Capacity,
-        threads: usize,
-        max_tokens: usize,
-    ) -> std::io::Result<Self> {
-        let scheduler = Scheduler::start(model.clone(), capacity)?;
-        let ends = ends(&model);
-        Ok(Self {
-            compiler: Arc::new(Compiler::new(&model, &ends)),
-            metrics: Metrics::new(&model.name, &scheduler),
-            model,
-            ends,
-            scheduler,
-            threads,
-            max_tokens,
-        })
+    /// The first model is loaded already, and the default. `sharing` is what the backends that compute here were given.
+    pub fn new(
+        first: (Offer, Arc<dyn Backend>),
+        others: Vec<Offer>,
+        keeping: Keeping,
+        sharing: Histogram,
+    ) -> Self {
+        Self {
+            models: Arc::new(Models::new(first, others, keeping)),
+            metrics: Metrics::new(sharing),
+        }
+    }
+
+    /// Serves one model, which is there already.
+    pub fn of_one(model: Arc<Model>, capacity: Capacity, max_tokens: usize) -> io::Result<Self> {
+        let (name, memory_bytes, sharing) = (model.name.clone(), model.bytes(), sharing());
+        let native = Native::start(model, capacity, max_tokens, sharing.clone())?;
+        let backend: Arc<dyn Backend> = Arc::new(native);
+        let same = backend.clone();
+        let offer = Offer {
+            source: name.clone(),
+            name,
+            backend: "native",
+            remote: false,
+            guarantee: Guarantee::Constrained,
+            memory_bytes,
+            open: Box::new(move || Ok(same.clone())),
+        };
+        let keeping = Keeping {
+            keep_alive: None,
+            memory_bytes,
+        };
+        Ok(Self::new((offer, backend), Vec::new(), keeping, sharing))
+    }
+
+    /// Unloads models that nobody has asked for in a while, for as long as it is polled.
+    pub async fn tend(&self) {
+        self.models.tend().await;
     }
 
     /// What was counted, as Prometheus reads it.
     pub fn metrics(&self) -> String {
-        self.metrics.text(&self.scheduler)
+        self.metrics.text(self.models.loads())
     }
 
     /// What the server says of itself.
@@ -112,73 +119,98 @@ impl Inference {
             ..ServerInfo::default()
         }
     }
-}
 
-fn ends(model: &Model) -> Vec<u32> {
-    let known = ENDS.iter().filter_map(|text| model.tokenizer.control(text));
-    model.config.eos.iter().copied().chain(known).collect()
+    /// The answer of the backend of the model that is named, and what the server calls that model.
+    async fn answer(&self, mut body: Body, task: &Task) -> (Result<Body, Status>, String) {
+        let named = match &mut body {
+            Body::Generate(asked) => &mut asked.model,
+            Body::Embed(asked) => &mut asked.model,
+            Body::Score(asked) => &mut asked.model,
+            other => {
+                let name = other.name();
+                let status = Status::unimplemented(format!("this server does not answer {name}"));
+                return (Err(status), String::new());
+            }
+        };
+        let leased = tokio::select! {
+            // Whoever waits for a model that is being loaded may give up.
+            () = task.request.cancelled.cancelled() => Err(task.request.stop_status()),
+            leased = self.models.lease(named) => leased,
+        };
+        let lease = match leased {
+            Ok((lease, inner)) => {
+                *named = inner;
+                lease
+            }
+            Err(status) => return (Err(status), String::new()),
+        };
+        let backend = &lease.backend;
+        let done = match body {
+            Body::Generate(asked) => backend.generate(asked, task).await.map(Body::Done),
+            Body::Embed(asked) => backend.embed(asked, task).await.map(Body::Embeddings),
+            Body::Score(asked) => backend.score(asked, task).await.map(Body::Scores),
+            // Sorted out above.
+            _ => Err(Status::internal("a request without a backend")),
+        };
+        (done, lease.name().to_owned())
+    }
 }
 
 impl Service for Inference {
     async fn handle(self: Arc<Self>, mut request: Request, answer: Answer) {
         let body = std::mem::replace(&mut request.body, Body::Generate(Generate::default()));
-        if let Body::Metrics(_) = body {
-            return answer.finish(Body::MetricsReport(MetricsReport {
+        match body {
+            Body::Metrics(_) => answer.finish(Body::MetricsReport(MetricsReport {
                 text: self.metrics(),
                 content_type: METRICS_TYPE.to_owned(),
-            }));
-        }
-        // On its own, because a check of a call that takes long would keep the library from ending the request.
-        let work = tokio::spawn(async move {
-            let (method, since) = (body.name(), Instant::now());
-            let done = match body {
-                Body::Generate(asked) => {
-                    (self.generate(asked, &request, &answer).await).map(Body::Done)
-                }
-                Body::Embed(asked) => self.embed(asked, &request).await.map(Body::Embeddings),
-                Body::Score(asked) => self.score(asked, &request).await.map(Body::Scores),
-                other => Err(Status::unimplemented(format!(
-                    "this server does not answer {}",
-                    other.name()
-                ))),
-            };
-            self.metrics.ended(method, &done, since.elapsed());
-            match done {
-                Ok(body) => answer.finish(body),
+            })),
+            Body::Models(asked) => match self.models.answer(asked).await {
+                Ok(list) => answer.finish(Body::ModelList(list)),
                 Err(status) => answer.fail(status),
+            },
+            body => {
+                // On its own, because a check of a call that takes long would keep the library from ending the request.
+                let work = tokio::spawn(async move {
+                    let (method, task) = (body.name(), Task::new(request, answer));
+                    let (done, model) = self.answer(body, &task).await;
+                    let (took, first) = (task.elapsed(), task.to_first_token());
+                    self.metrics.ended(method, &model, &done, took, first);
+                    task.end(done);
+                });
+                // A panic of it has answered: the answer was dropped.
+                let _ = work.await;
             }
-        });
-        // A panic of it has answered: the answer was dropped.
-        let _ = work.await;
+        }
     }
 
     fn health(&self) -> HealthReport {
-        let config = &self.model.config;
-        let capacity = self.scheduler.capacity();
-        let (prefix_bytes, prefix_entries) = self.scheduler.prefixes();
-        let details = [
-            ("model", self.model.name.clone()),
-            ("adapters", limits::adapter_names(&self.model)),
-            ("packed_cache", self.model.packed.word().to_owned()),
-            ("architecture", "Gemma3ForCausalLM".to_owned()),
-            ("parameters", self.model.parameters().to_string()),
-            ("vocabulary", config.vocab_size.to_string()),
-            ("context", config.context.to_string()),
-            ("max_tokens", self.max_tokens.to_string()),
-            ("kernel", Kernel::chosen().name().to_owned()),
-            ("threads", self.threads.to_string()),
-            ("parallel", capacity.parallel.to_string()),
-            ("running", self.scheduler.running().to_string()),
-            ("queue", capacity.queue.to_string()),
-            ("waiting", self.scheduler.waiting().to_string()),
-            ("kv_cache_bytes", self.scheduler.kv_bytes().to_string()),
-            ("kv_cache_limit_bytes", capacity.kv_bytes.to_string()),
-            ("prefix_cache_bytes", prefix_bytes.to_string()),
-            ("prefix_cache_entries", prefix_entries.to_string()),
-        ];
+        let mut details = vec![("models", self.models.states())];
+        if let Some((offer, about, load)) = self.models.default() {
+            details.extend([
+                ("model", offer.name.clone()),
+                ("backend", offer.backend.to_owned()),
+                ("guarantee", offer.guarantee.word().to_owned()),
+                ("adapters", about.adapters.join(", ")),
+            ]);
+            if about.context > 0 {
+                details.push(("context", about.context.to_string()));
+            }
+            details.extend(about.details);
+            if let Some(load) = load {
+                details.extend([
+                    ("running", load.running.to_string()),
+                    ("waiting", load.waiting.to_string()),
+                    ("kv_cache_bytes", load.kv_bytes.to_string()),
+                    ("prefix_cache_bytes", load.prefix_bytes.to_string()),
+                    ("prefix_cache_entries", load.prefix_entries.to_string()),
+                ]);
+            }
+        }
         HealthReport {
             status: "SERVING".to_owned(),
-            details: details.map(|(key, value)| (key.to_owned(), value)).into(),
+            details: (details.into_iter())
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
             ..HealthReport::default()
         }
     }

@@ -6,8 +6,9 @@ use ipc::{
     server::Request,
 };
 
-use super::{Inference, before::encode, limits, report};
+use super::Native;
 use crate::{
+    backend::{answer::report, request::before::encode},
     model::Model,
     scheduler::{Found, Wanted},
     tokenizer::Piece,
@@ -16,13 +17,12 @@ use crate::{
 /// Texts of one request.
 const MAX_TEXTS: usize = 256;
 
-impl Inference {
-    pub(super) async fn embed(
+impl Native {
+    pub(super) async fn vectors(
         &self,
         asked: Embed,
         request: &Request,
     ) -> Result<Embeddings, Status> {
-        limits::check_model(&asked.model, &self.model.name)?;
         let normalize = asked.normalize.unwrap_or(true);
         let model = self.model.clone();
         let texts = tokio::task::spawn_blocking(move || tokens(&model, &asked.input))

@@ -3,17 +3,19 @@
 use ipc::{Status, server::Request};
 use tokio::sync::oneshot;
 
-use super::{Inference, limits, report};
-use crate::scheduler::{Found, Reading, Refused, Stats, Wanted};
+use super::Native;
+use crate::{
+    backend::{answer::report, request::limits},
+    scheduler::{Found, Reading, Refused, Stats, Wanted},
+};
 
-impl Inference {
+impl Native {
     pub(super) async fn read(
         &self,
         texts: Vec<Vec<u32>>,
         wanted: Wanted,
         request: &Request,
     ) -> Result<(Vec<Found>, Stats), Status> {
-        let tokens: usize = texts.iter().map(Vec::len).sum();
         let (answer, found) = oneshot::channel();
         let reading = Reading {
             texts,
@@ -25,9 +27,7 @@ impl Inference {
         tokio::select! {
             () = request.cancelled.cancelled() => Err(request.stop_status()),
             found = found => {
-                let (found, stats) = found.map_err(|_| report::failed())?;
-                self.metrics.read(tokens as u32, &stats);
-                Ok((found, stats))
+                found.map_err(|_| report::failed())
             }
         }
     }

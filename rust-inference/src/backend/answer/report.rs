@@ -15,7 +15,11 @@ use crate::{
     tokenizer::Tokenizer,
 };
 
-pub(super) fn usage(prompt_tokens: u32, completion_tokens: u32, stats: &Stats) -> Usage {
+pub(in crate::backend) fn usage(
+    prompt_tokens: u32,
+    completion_tokens: u32,
+    stats: &Stats,
+) -> Usage {
     let us = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
     Usage {
         prompt_tokens,
@@ -34,7 +38,11 @@ pub(super) fn usage(prompt_tokens: u32, completion_tokens: u32, stats: &Stats) -
     }
 }
 
-pub(super) fn logprob(id: u32, logprob: Logprob, tokenizer: &Tokenizer) -> TokenLogprob {
+pub(in crate::backend) fn logprob(
+    id: u32,
+    logprob: Logprob,
+    tokenizer: &Tokenizer,
+) -> TokenLogprob {
     let text = |id| String::from_utf8_lossy(tokenizer.bytes(id)).into_owned();
     TokenLogprob {
         id,
@@ -51,23 +59,23 @@ pub(super) fn logprob(id: u32, logprob: Logprob, tokenizer: &Tokenizer) -> Token
 }
 
 /// What a client wrote that means nothing here.
-pub(super) fn unknown_fields(request: &Request) -> impl Iterator<Item = String> {
+pub(in crate::backend) fn unknown_fields(request: &Request) -> impl Iterator<Item = String> {
     (request.unknown_fields.iter()).map(|field| format!("unknown field {field} was ignored"))
 }
 
 /// The model's thread gave no answer.
-pub(super) fn failed() -> Status {
+pub(in crate::backend) fn failed() -> Status {
     Status::internal("computing the answer failed")
         .with_hint("the server's standard error says why")
 }
 
-pub(super) fn no_number() -> Status {
+pub(in crate::backend) fn no_number() -> Status {
     Status::internal("the model's output is not a number")
         .with_hint("its weights are damaged: load another checkpoint")
 }
 
 /// The answer of a generation that came to its end by itself.
-pub(super) fn conclude(
+pub(in crate::backend) fn conclude(
     mut done: Done,
     output: Output,
     finish: Finish,

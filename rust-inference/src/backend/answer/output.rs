@@ -11,22 +11,26 @@ use crate::{
 };
 
 /// The answer as it grows.
-pub(super) struct Output {
+pub(in crate::backend) struct Output {
     /// Nothing: a raw prompt with no tools, whose text is passed on as it is.
     parser: Option<Parser>,
     stops: StopTexts,
     characters: Utf8Stream,
     /// All that the model wrote.
-    pub(super) raw: String,
-    pub(super) content: String,
-    pub(super) calls: Vec<ToolCall>,
+    pub(in crate::backend) raw: String,
+    pub(in crate::backend) content: String,
+    pub(in crate::backend) calls: Vec<ToolCall>,
     /// Of the next call fragments were told already.
     told: bool,
 }
 
 impl Output {
     /// The texts `stops` end it. A call is told piece by piece where it `streams`, else when it is whole and checked.
-    pub(super) fn new(toolbox: Option<Arc<Toolbox>>, stops: Vec<String>, streams: bool) -> Self {
+    pub(in crate::backend) fn new(
+        toolbox: Option<Arc<Toolbox>>,
+        stops: Vec<String>,
+        streams: bool,
+    ) -> Self {
         let parser = |toolbox| {
             let parser = Parser::new(toolbox);
             if streams { parser.streaming() } else { parser }
@@ -43,7 +47,7 @@ impl Output {
     }
 
     /// Adds a token that the model wrote, and gives what is settled by it.
-    pub(super) fn push(&mut self, token: u32, tokenizer: &Tokenizer) -> Delta {
+    pub(in crate::backend) fn push(&mut self, token: u32, tokenizer: &Tokenizer) -> Delta {
         let mut events = Vec::new();
         if let Some(control) = tokenizer.control_text(token) {
             let rest = self.characters.finish();
@@ -66,17 +70,17 @@ impl Output {
     }
 
     /// No more tokens are wanted: a stop text came, or the text cannot be read any more.
-    pub(super) fn ended(&self) -> bool {
+    pub(in crate::backend) fn ended(&self) -> bool {
         self.stops.found || self.error().is_some()
     }
 
-    pub(super) fn error(&self) -> Option<&ParseError> {
+    pub(in crate::backend) fn error(&self) -> Option<&ParseError> {
         self.parser.as_ref().and_then(Parser::error)
     }
 
     /// The model is at its end; gives what was held back. `cut`: it was not done, so that neither a half character nor a call
     /// that is not closed counts.
-    pub(super) fn finish(&mut self, cut: bool) -> Result<Delta, ParseError> {
+    pub(in crate::backend) fn finish(&mut self, cut: bool) -> Result<Delta, ParseError> {
         let mut delta = Delta::default();
         // Behind a stop text nothing counts, a half call included.
         if !self.stops.found {

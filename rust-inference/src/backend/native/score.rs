@@ -6,12 +6,15 @@ use ipc::{
     server::Request,
 };
 
-use super::{
-    Inference,
-    before::{Before, encode},
-    limits, report,
-};
+use super::Native;
 use crate::{
+    backend::{
+        answer::report,
+        request::{
+            before::{Before, encode},
+            limits,
+        },
+    },
     model::Model,
     scheduler::{Found, Wanted},
 };
@@ -19,9 +22,12 @@ use crate::{
 /// Log probabilities of one answer, those of the most probable tokens included: it must fit into a frame.
 const MAX_PROBABILITIES: usize = 1 << 17;
 
-impl Inference {
-    pub(super) async fn score(&self, asked: Score, request: &Request) -> Result<Scores, Status> {
-        limits::check_model(&asked.model, &self.model.name)?;
+impl Native {
+    pub(super) async fn probabilities(
+        &self,
+        asked: Score,
+        request: &Request,
+    ) -> Result<Scores, Status> {
         let top = limits::top("top", asked.top)?;
         let model = self.model.clone();
         let (before, completion) = tokio::task::spawn_blocking(move || prepare(&model, asked, top))
@@ -62,7 +68,7 @@ fn prepare(model: &Model, asked: Score, top: usize) -> Result<(Before, Vec<u32>)
         Input::Chat(chat) => generate::Input::Chat(chat),
         Input::Prompt(prompt) => generate::Input::Prompt(prompt),
     });
-    let before = Before::of("score", model, input.as_ref(), &asked.tools)?;
+    let before = Before::of("score", &model.tokenizer, input.as_ref(), &asked.tools)?;
     let completion = match (asked.completion.as_str(), asked.completion_ids) {
         (text, ids) if ids.is_empty() => encode(&model.tokenizer, &model.tokenizer.pieces(text))?,
         ("", ids) => ids,

@@ -12,7 +12,7 @@ use crate::{
     cache::Cache,
     constrain::{Constraint, Grammar, Note, Options, Vocabulary},
     functiongemma::{InputError, Tool, Toolbox},
-    model::Model,
+    tokenizer::Tokenizer,
 };
 
 /// Notes that are told of one request.
@@ -29,25 +29,25 @@ enum Refusal {
 
 /// What may be written, and what checks it.
 #[derive(Clone, Debug)]
-pub(super) struct Offered {
-    pub(super) constraint: Arc<Constraint>,
+pub(in crate::backend) struct Offered {
+    pub(in crate::backend) constraint: Arc<Constraint>,
     /// Of the tools.
-    pub(super) toolbox: Arc<Toolbox>,
+    pub(in crate::backend) toolbox: Arc<Toolbox>,
     /// All that is checked is guaranteed as well: nothing was left out.
-    pub(super) strict: bool,
+    pub(in crate::backend) strict: bool,
 }
 
 /// Compiles what is offered, and keeps it.
 #[derive(Debug)]
-pub(super) struct Compiler {
+pub(in crate::backend) struct Compiler {
     vocabulary: Arc<Vocabulary>,
     kept: Mutex<Cache<Result<Offered, Refusal>>>,
 }
 
 impl Compiler {
-    /// For this model, whose answers end with one of the ids `ends`.
-    pub(super) fn new(model: &Model, ends: &[u32]) -> Self {
-        let vocabulary = Vocabulary::new(&model.tokenizer, ends, model.config.vocab_size);
+    /// For a model with so many tokens, whose answers end with one of the ids `ends`.
+    pub(in crate::backend) fn new(tokenizer: &Arc<Tokenizer>, ends: &[u32], tokens: usize) -> Self {
+        let vocabulary = Vocabulary::new(tokenizer, ends, tokens);
         Self {
             vocabulary: Arc::new(vocabulary),
             kept: Mutex::default(),
@@ -55,7 +55,11 @@ impl Compiler {
     }
 
     /// Calls of these tools.
-    pub(super) fn tools(&self, tools: &[Tool], options: Options) -> Result<Offered, Status> {
+    pub(in crate::backend) fn tools(
+        &self,
+        tools: &[Tool],
+        options: Options,
+    ) -> Result<Offered, Status> {
         let content: Vec<_> = (tools.iter())
             .map(|tool| json!([tool.name, tool.parameters]))
             .collect();
@@ -67,7 +71,11 @@ impl Compiler {
     }
 
     /// JSON that is valid against a schema.
-    pub(super) fn json(&self, schema: &Value, options: Options) -> Result<Offered, Status> {
+    pub(in crate::backend) fn json(
+        &self,
+        schema: &Value,
+        options: Options,
+    ) -> Result<Offered, Status> {
         self.kept(
             "response_format.schema",
             &json!({"schema": schema}),
@@ -118,7 +126,7 @@ impl Compiler {
 
 impl Offered {
     /// What its author should know.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(in crate::backend) fn warnings(&self) -> Vec<String> {
         shown(self.constraint.notes())
     }
 }

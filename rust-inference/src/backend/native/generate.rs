@@ -1,26 +1,24 @@
 //! `generate`: from a request to its tokens, and from the model's tokens to its answer.
 
-use std::time::Instant;
-
 use ipc::{
     Status,
     proto::{Delta, Done, Generate},
-    server::{Answer, Request},
 };
 use tokio::{sync::mpsc, task::block_in_place};
 
-use super::{Inference, limits, output::Output, prepare::prepare, report};
-use crate::scheduler::{Event, Finish, Job};
+use super::Native;
+use crate::{
+    backend::{
+        Guarantee, Task,
+        answer::{output::Output, report},
+        request::{limits, prepare::prepare},
+    },
+    scheduler::{Event, Finish, Job},
+};
 
-impl Inference {
-    pub(super) async fn generate(
-        &self,
-        mut asked: Generate,
-        request: &Request,
-        answer: &Answer,
-    ) -> Result<Done, Status> {
-        let since = Instant::now();
-        limits::check_model(&asked.model, &self.model.name)?;
+impl Native {
+    pub(super) async fn write(&self, mut asked: Generate, task: &Task) -> Result<Done, Status> {
+        let request = &task.request;
         limits::check_stops(&asked)?;
         let sampling = limits::sampling(asked.sampling.as_ref())?;
         let logprobs = limits::logprobs(asked.logprobs)?;
@@ -30,9 +28,12 @@ impl Inference {
         let (stream, max_tokens) = (asked.stream, asked.max_tokens as usize);
         // A prompt of megabytes takes a while to render and cut into tokens: not on the threads that serve sockets.
         let (model, compiler) = (self.model.clone(), self.compiler.clone());
-        let mut prepared = tokio::task::spawn_blocking(move || prepare(&model, &compiler, &asked))
-            .await
-            .map_err(|error| Status::internal(format!("preparing the prompt failed: {error}")))??;
+        let mut prepared =
+            tokio::task::spawn_blocking(move || prepare(&model.tokenizer, &compiler, &asked))
+                .await
+                .map_err(|error| {
+                    Status::internal(format!("preparing the prompt failed: {error}"))
+                })??;
         let room = limits::room(prepared.prompt.len(), self.model.config.context)?;
         if max_tokens > self.max_tokens {
             let limit = self.max_tokens;
@@ -72,7 +73,7 @@ impl Inference {
         let mut probabilities = Vec::new();
         let mut send = |delta: Delta| {
             if stream {
-                answer.delta(delta);
+                task.answer.delta(delta);
             }
         };
         let (finish, stats) = loop {
@@ -82,9 +83,7 @@ impl Inference {
             };
             match event {
                 Some(Event::Token { id, logprob }) => {
-                    if completion_tokens == 0 {
-                        self.metrics.first_token(since.elapsed());
-                    }
+                    task.first_token();
                     completion_tokens += 1;
                     if !output.ended() {
                         let tokenizer = &self.model.tokenizer;
@@ -106,12 +105,12 @@ impl Inference {
         if request.cancelled.is_cancelled() {
             return Err(request.stop_status());
         }
-        self.metrics.wrote(prompt_tokens, &stats);
         let done = Done {
             model: self.model.name.clone(),
             warnings: prepared.warnings,
             usage: Some(report::usage(prompt_tokens, completion_tokens, &stats)),
             logprobs: probabilities,
+            guarantee: Guarantee::of(prepared.strict).word().to_owned(),
             ..Done::default()
         };
         let cut = finish == Finish::Length;

@@ -12,31 +12,31 @@ use super::{
 use crate::{
     constrain::{Guide, Mode, Unguided},
     functiongemma::Toolbox,
-    model::Model,
+    tokenizer::Tokenizer,
 };
 
 /// A request made ready for the model.
-pub(super) struct Prepared {
-    pub(super) prompt: Vec<u32>,
+pub(in crate::backend) struct Prepared {
+    pub(in crate::backend) prompt: Vec<u32>,
     /// So many tokens at the prompt's beginning other questions have too.
-    pub(super) shared: usize,
+    pub(in crate::backend) shared: usize,
     /// Says what may be written.
-    pub(super) guide: Box<dyn Guide>,
+    pub(in crate::backend) guide: Box<dyn Guide>,
     /// Reads the calls out of what was written; nothing where there are none.
-    pub(super) toolbox: Option<Arc<Toolbox>>,
+    pub(in crate::backend) toolbox: Option<Arc<Toolbox>>,
     /// Nothing but valid calls can be written.
-    pub(super) strict: bool,
-    pub(super) warnings: Vec<String>,
+    pub(in crate::backend) strict: bool,
+    pub(in crate::backend) warnings: Vec<String>,
 }
 
-pub(super) fn prepare(
-    model: &Model,
+pub(in crate::backend) fn prepare(
+    tokenizer: &Tokenizer,
     compiler: &Compiler,
     asked: &Generate,
 ) -> Result<Prepared, Status> {
     let form = choice::form(asked)?;
     let options = choice::options(asked)?;
-    let before = Before::of("generate", model, asked.input.as_ref(), &asked.tools)?;
+    let before = Before::of("generate", tokenizer, asked.input.as_ref(), &asked.tools)?;
     let mut warnings = before.warnings;
     let (guide, toolbox, strict): (Box<dyn Guide>, _, _) = match form {
         Form::Json(schema) => {

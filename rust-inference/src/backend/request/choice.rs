@@ -16,7 +16,7 @@ const SHOWN_NAMES: usize = 8;
 
 /// The form of an answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Form {
+pub(in crate::backend) enum Form {
     /// Text and calls.
     Calls {
         mode: Mode,
@@ -28,7 +28,7 @@ pub(super) enum Form {
 }
 
 /// The form that a request asks for. What is misspelt or cannot be had together is refused.
-pub(super) fn form(asked: &Generate) -> Result<Form, Status> {
+pub(in crate::backend) fn form(asked: &Generate) -> Result<Form, Status> {
     let mode = mode(&asked.tool_choice, &asked.tools)?;
     let most = most_calls(asked.parallel_tool_calls, asked.max_calls)?;
     let Some(schema) = schema(asked.response_format.as_ref())? else {
@@ -115,7 +115,7 @@ fn most_calls(parallel: Option<bool>, max: u32) -> Result<Option<usize>, Status>
 }
 
 /// How schemas are to be taken.
-pub(super) fn options(asked: &Generate) -> Result<Options, Status> {
+pub(in crate::backend) fn options(asked: &Generate) -> Result<Options, Status> {
     let order = match asked.argument_order.as_str() {
         "" => ArgumentOrder::default(),
         word => ArgumentOrder::parse(word)

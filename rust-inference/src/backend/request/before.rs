@@ -7,27 +7,26 @@ use ipc::{
 
 use crate::{
     functiongemma::{Conversation, Prompt, render},
-    model::Model,
     tokenizer::{Piece, Tokenizer},
 };
 
-pub(super) struct Before {
-    pub(super) conversation: Conversation,
-    pub(super) tokens: Vec<u32>,
+pub(in crate::backend) struct Before {
+    pub(in crate::backend) conversation: Conversation,
+    pub(in crate::backend) tokens: Vec<u32>,
     /// So many tokens at the beginning other questions have too.
-    pub(super) shared: usize,
+    pub(in crate::backend) shared: usize,
     /// The text behind the last control token.
-    pub(super) text: String,
+    pub(in crate::backend) text: String,
     /// It was written by hand.
-    pub(super) raw: bool,
-    pub(super) warnings: Vec<String>,
+    pub(in crate::backend) raw: bool,
+    pub(in crate::backend) warnings: Vec<String>,
 }
 
 impl Before {
     /// `method` has this input.
-    pub(super) fn of(
+    pub(in crate::backend) fn of(
         method: &str,
-        model: &Model,
+        tokenizer: &Tokenizer,
         input: Option<&Input>,
         tools: &[Tool],
     ) -> Result<Self, Status> {
@@ -40,13 +39,13 @@ impl Before {
         let (tokens, shared, text, warnings) = match input {
             Some(Input::Chat(_)) => {
                 let prompt = render(&conversation).map_err(|error| invalid(&error))?;
-                let (tokens, shared) = chat_tokens(&prompt, &model.tokenizer)?;
+                let (tokens, shared) = chat_tokens(&prompt, tokenizer)?;
                 let text = last_text(&prompt.pieces()).to_owned();
                 (tokens, shared, text, prompt.warnings)
             }
             Some(Input::Prompt(text)) => {
-                let pieces = model.tokenizer.pieces(text);
-                let tokens = encode(&model.tokenizer, &pieces)?;
+                let pieces = tokenizer.pieces(text);
+                let tokens = encode(tokenizer, &pieces)?;
                 (tokens, 0, last_text(&pieces).to_owned(), Vec::new())
             }
             None => {
@@ -91,7 +90,10 @@ fn chat_tokens(prompt: &Prompt, tokenizer: &Tokenizer) -> Result<(Vec<u32>, usiz
     Ok((tokens, shared))
 }
 
-pub(super) fn encode(tokenizer: &Tokenizer, pieces: &[Piece<'_>]) -> Result<Vec<u32>, Status> {
+pub(in crate::backend) fn encode(
+    tokenizer: &Tokenizer,
+    pieces: &[Piece<'_>],
+) -> Result<Vec<u32>, Status> {
     tokenizer.encode(pieces).map_err(|error| invalid(&error))
 }
 

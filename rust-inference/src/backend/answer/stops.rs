@@ -1,14 +1,14 @@
 //! Stop texts: where a client wants an answer to end.
 
 /// Looks for stop texts in running text. What may be the beginning of one is held back.
-pub(super) struct StopTexts {
+pub(in crate::backend) struct StopTexts {
     stops: Vec<String>,
     held: String,
-    pub(super) found: bool,
+    pub(in crate::backend) found: bool,
 }
 
 impl StopTexts {
-    pub(super) fn new(stops: Vec<String>) -> Self {
+    pub(in crate::backend) fn new(stops: Vec<String>) -> Self {
         Self {
             stops,
             held: String::new(),
@@ -16,7 +16,7 @@ impl StopTexts {
         }
     }
 
-    pub(super) fn push(&mut self, text: &str) -> String {
+    pub(in crate::backend) fn push(&mut self, text: &str) -> String {
         if self.found {
             return String::new();
         }
@@ -45,7 +45,7 @@ impl StopTexts {
         std::mem::replace(&mut self.held, tail)
     }
 
-    pub(super) fn finish(&mut self) -> String {
+    pub(in crate::backend) fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 }

@@ -19,18 +19,11 @@ const MAX_STOP_BYTES: usize = 1024;
 /// Tokens of which each token's place tells the log probability.
 const MAX_LOGPROBS: u32 = 20;
 
-pub(super) fn check_model(asked: &str, served: &str) -> Result<(), Status> {
-    if asked.is_empty() || asked == served {
-        return Ok(());
-    }
-    Err(
-        Status::not_found(format!("model {asked:?} is not served here"))
-            .with_hint(format!("leave `model` out, or ask for {served:?}")),
-    )
-}
-
 /// The adapter of a name; none for no name.
-pub(super) fn adapter(asked: &str, model: &Model) -> Result<Option<Arc<Adapter>>, Status> {
+pub(in crate::backend) fn adapter(
+    asked: &str,
+    model: &Model,
+) -> Result<Option<Arc<Adapter>>, Status> {
     if asked.is_empty() {
         return Ok(None);
     }
@@ -47,14 +40,14 @@ pub(super) fn adapter(asked: &str, model: &Model) -> Result<Option<Arc<Adapter>>
 }
 
 /// Those that may be asked for.
-pub(super) fn adapter_names(model: &Model) -> String {
+pub(in crate::backend) fn adapter_names(model: &Model) -> String {
     let names: Vec<&str> = (model.adapters().iter())
         .map(|adapter| adapter.name.as_str())
         .collect();
     names.join(", ")
 }
 
-pub(super) fn sampling(asked: Option<&Sampling>) -> Result<SamplingParams, Status> {
+pub(in crate::backend) fn sampling(asked: Option<&Sampling>) -> Result<SamplingParams, Status> {
     let Some(asked) = asked else {
         return Ok(SamplingParams::default());
     };
@@ -83,12 +76,12 @@ pub(super) fn sampling(asked: Option<&Sampling>) -> Result<SamplingParams, Statu
 }
 
 /// Of how many of the most probable tokens the log probability is to be told.
-pub(super) fn logprobs(asked: Option<u32>) -> Result<Option<usize>, Status> {
+pub(in crate::backend) fn logprobs(asked: Option<u32>) -> Result<Option<usize>, Status> {
     asked.map(|asked| top("logprobs", asked)).transpose()
 }
 
 /// The same, by another name.
-pub(super) fn top(field: &str, asked: u32) -> Result<usize, Status> {
+pub(in crate::backend) fn top(field: &str, asked: u32) -> Result<usize, Status> {
     if asked <= MAX_LOGPROBS {
         return Ok(asked as usize);
     }
@@ -96,7 +89,7 @@ pub(super) fn top(field: &str, asked: u32) -> Result<usize, Status> {
         .with_hint(format!("give a number from 0 to {MAX_LOGPROBS}")))
 }
 
-pub(super) fn check_stops(generate: &Generate) -> Result<(), Status> {
+pub(in crate::backend) fn check_stops(generate: &Generate) -> Result<(), Status> {
     let stops = &generate.stop;
     if stops.len() > MAX_STOPS {
         return Err(Status::invalid_argument(format!(
@@ -119,7 +112,7 @@ pub(super) fn check_stops(generate: &Generate) -> Result<(), Status> {
 }
 
 /// How many tokens may be written behind a prompt.
-pub(super) fn room(prompt: usize, context: usize) -> Result<usize, Status> {
+pub(in crate::backend) fn room(prompt: usize, context: usize) -> Result<usize, Status> {
     if prompt < context {
         return Ok(context - prompt);
     }
@@ -130,7 +123,7 @@ pub(super) fn room(prompt: usize, context: usize) -> Result<usize, Status> {
 }
 
 /// What is told to whoever there is no room for. `wait`: how long a place will probably take.
-pub(super) fn refused(refused: Refused, wait: Duration) -> Status {
+pub(in crate::backend) fn refused(refused: Refused, wait: Duration) -> Status {
     match refused {
         Refused::Full { .. } => Status::resource_exhausted(refused.to_string())
             .with_hint("try again later, or start the server with a longer --queue")
@@ -151,7 +144,7 @@ pub(super) fn refused(refused: Refused, wait: Duration) -> Status {
 }
 
 /// What the engine is to do to be faster: all, but what a request switches off.
-pub(super) fn levers(without: &[String]) -> Result<Levers, Status> {
+pub(in crate::backend) fn levers(without: &[String]) -> Result<Levers, Status> {
     let mut levers = Levers::default();
     for word in without {
         let lever = match word.as_str() {
@@ -173,7 +166,7 @@ pub(super) fn levers(without: &[String]) -> Result<Levers, Status> {
 }
 
 /// A word that has no meaning, with those that have one.
-pub(super) fn unknown(field: &str, word: &str, known: &str) -> Status {
+pub(in crate::backend) fn unknown(field: &str, word: &str, known: &str) -> Status {
     Status::invalid_argument(format!("{field} is {word:?}"))
         .with_hint(format!("possible are: {known}"))
 }
@@ -227,13 +220,6 @@ mod tests {
         let status = room(16, 16).unwrap_err();
         assert_eq!(status.code, ipc::proto::Code::FailedPrecondition);
         assert!(status.message.contains("16 tokens") && status.message.contains("context 16"));
-    }
-
-    #[test]
-    fn another_model_is_named_with_the_one_served() {
-        assert!(check_model("", "a").is_ok() && check_model("a", "a").is_ok());
-        let status = check_model("b", "a").unwrap_err();
-        assert!(status.message.contains("\"b\"") && status.hint.contains("\"a\""));
     }
 
     #[test]
