@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod native;
+mod prompted;
 mod request;
 
 use std::{

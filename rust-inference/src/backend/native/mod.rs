@@ -1,34 +1,30 @@
 //! The engine of this program as a backend: one model in memory, and the thread that owns it.
 
 mod embed;
-mod generate;
 mod read;
 mod score;
 
 use std::{io, sync::Arc};
 
-use ipc::proto::{Done, Embed, Embeddings, Generate, Score, Scores};
+use ipc::{
+    Status,
+    proto::{Done, Embed, Embeddings, Generate, Score, Scores},
+};
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::{About, Answering, Backend, Load, Task, request::offered::Compiler};
+use super::{About, Answering, Backend, Load, Task, prompted::Prompted, request::limits};
 use crate::{
     kernels::Kernel,
     model::Model,
     scheduler::{Capacity, Scheduler},
 };
 
-/// Tokens of the format that end a turn or hand it to the tools, where the tokenizer has them.
-const ENDS: [&str; 3] = ["<eos>", "<end_of_turn>", "<start_function_response>"];
-
 /// One model of this program's own engine.
 #[derive(Debug)]
 pub struct Native {
     model: Arc<Model>,
-    compiler: Arc<Compiler>,
-    /// Tokens that end an answer.
-    ends: Vec<u32>,
+    prompted: Prompted,
     scheduler: Scheduler,
-    max_tokens: usize,
 }
 
 impl Native {
@@ -40,24 +36,30 @@ impl Native {
         sharing: Histogram,
     ) -> io::Result<Self> {
         let scheduler = Scheduler::start_observed(model.clone(), capacity, sharing)?;
-        let ends = ends(&model);
-        Ok(Self {
-            compiler: Arc::new(Compiler::new(
-                &model.tokenizer,
-                &ends,
-                model.config.vocab_size,
-            )),
-            model,
-            ends,
-            scheduler,
+        let config = &model.config;
+        let prompted = Prompted::new(
+            model.name.clone(),
+            model.tokenizer.clone(),
+            &config.eos,
+            config.vocab_size,
+            config.context,
             max_tokens,
+        );
+        Ok(Self {
+            model,
+            prompted,
+            scheduler,
         })
     }
-}
 
-fn ends(model: &Model) -> Vec<u32> {
-    let known = ENDS.iter().filter_map(|text| model.tokenizer.control(text));
-    model.config.eos.iter().copied().chain(known).collect()
+    async fn write(&self, asked: Generate, task: &Task) -> Result<Done, Status> {
+        let adapter = limits::adapter(&asked.adapter, &self.model)?;
+        let submit = |job| {
+            let submitted = self.scheduler.submit(job);
+            submitted.map_err(|refused| self.refused(refused))
+        };
+        self.prompted.generate(asked, task, adapter, submit).await
+    }
 }
 
 impl Backend for Native {
@@ -81,7 +83,7 @@ impl Backend for Native {
             ("architecture", "Gemma3ForCausalLM".to_owned()),
             ("parameters", self.model.parameters().to_string()),
             ("vocabulary", config.vocab_size.to_string()),
-            ("max_tokens", self.max_tokens.to_string()),
+            ("max_tokens", self.prompted.max_tokens.to_string()),
             ("kernel", Kernel::chosen().name().to_owned()),
             ("threads", self.model.threads().count().to_string()),
             ("parallel", capacity.parallel.to_string()),

@@ -1,4 +1,7 @@
-//! `generate`: from a request to its tokens, and from the model's tokens to its answer.
+//! `generate`, for backends that take a prompt in the model's own format: from a request to its tokens, and from the
+//! model's tokens to its answer. The prompt, the constraint and the parser are therefore the same, whoever computes.
+
+use std::sync::Arc;
 
 use ipc::{
     Status,
@@ -6,35 +9,81 @@ use ipc::{
 };
 use tokio::{sync::mpsc, task::block_in_place};
 
-use super::Native;
+use super::{
+    Guarantee, Task,
+    answer::{output::Output, report},
+    request::{limits, offered::Compiler, prepare::prepare},
+};
 use crate::{
-    backend::{
-        Guarantee, Task,
-        answer::{output::Output, report},
-        request::{limits, prepare::prepare},
-    },
+    model::Adapter,
     scheduler::{Event, Finish, Job},
+    tokenizer::Tokenizer,
 };
 
-impl Native {
-    pub(super) async fn write(&self, mut asked: Generate, task: &Task) -> Result<Done, Status> {
+/// Tokens of the format that end a turn or hand it to the tools, where the tokenizer has them.
+const ENDS: [&str; 3] = ["<eos>", "<end_of_turn>", "<start_function_response>"];
+
+/// What is known of a model that takes prompts.
+#[derive(Debug)]
+pub(super) struct Prompted {
+    /// What the server calls it.
+    pub(super) name: String,
+    pub(super) tokenizer: Arc<Tokenizer>,
+    compiler: Arc<Compiler>,
+    /// Tokens that end an answer.
+    pub(super) ends: Vec<u32>,
+    /// Tokens that prompt and answer can have together.
+    pub(super) context: usize,
+    /// Tokens of an answer.
+    pub(super) max_tokens: usize,
+}
+
+impl Prompted {
+    /// `eos`: tokens that end an answer in this model; `logits`: how many tokens it chooses from.
+    pub(super) fn new(
+        name: String,
+        tokenizer: Arc<Tokenizer>,
+        eos: &[u32],
+        logits: usize,
+        context: usize,
+        max_tokens: usize,
+    ) -> Self {
+        let known = ENDS.iter().filter_map(|text| tokenizer.control(text));
+        let ends: Vec<u32> = eos.iter().copied().chain(known).collect();
+        Self {
+            name,
+            compiler: Arc::new(Compiler::new(&tokenizer, &ends, logits)),
+            tokenizer,
+            ends,
+            context,
+            max_tokens,
+        }
+    }
+
+    /// What `submit` gives is held until the answer is there.
+    pub(super) async fn generate<P>(
+        &self,
+        mut asked: Generate,
+        task: &Task,
+        adapter: Option<Arc<Adapter>>,
+        submit: impl FnOnce(Job) -> Result<P, Status>,
+    ) -> Result<Done, Status> {
         let request = &task.request;
         limits::check_stops(&asked)?;
         let sampling = limits::sampling(asked.sampling.as_ref())?;
         let logprobs = limits::logprobs(asked.logprobs)?;
         let levers = limits::levers(&asked.without)?;
-        let adapter = limits::adapter(&asked.adapter, &self.model)?;
         let stops = std::mem::take(&mut asked.stop);
         let (stream, max_tokens) = (asked.stream, asked.max_tokens as usize);
         // A prompt of megabytes takes a while to render and cut into tokens: not on the threads that serve sockets.
-        let (model, compiler) = (self.model.clone(), self.compiler.clone());
+        let (tokenizer, compiler) = (self.tokenizer.clone(), self.compiler.clone());
         let mut prepared =
-            tokio::task::spawn_blocking(move || prepare(&model.tokenizer, &compiler, &asked))
+            tokio::task::spawn_blocking(move || prepare(&tokenizer, &compiler, &asked))
                 .await
                 .map_err(|error| {
                     Status::internal(format!("preparing the prompt failed: {error}"))
                 })??;
-        let room = limits::room(prepared.prompt.len(), self.model.config.context)?;
+        let room = limits::room(prepared.prompt.len(), self.context)?;
         if max_tokens > self.max_tokens {
             let limit = self.max_tokens;
             (prepared.warnings).push(format!(
@@ -63,10 +112,7 @@ impl Native {
             cancelled: cancelled.clone(),
             events,
         };
-        let _place = self
-            .scheduler
-            .submit(job)
-            .map_err(|refused| self.refused(refused))?;
+        let _place = submit(job)?;
 
         let mut output = Output::new(prepared.toolbox, stops, stream && prepared.strict);
         let mut completion_tokens = 0;
@@ -86,7 +132,7 @@ impl Native {
                     task.first_token();
                     completion_tokens += 1;
                     if !output.ended() {
-                        let tokenizer = &self.model.tokenizer;
+                        let tokenizer = &self.tokenizer;
                         probabilities.extend(logprob.map(|of| report::logprob(id, of, tokenizer)));
                         // How long a call's check lasts is up to its tool's schema: sockets must not wait for it.
                         send(block_in_place(|| output.push(id, tokenizer)));
@@ -106,7 +152,7 @@ impl Native {
             return Err(request.stop_status());
         }
         let done = Done {
-            model: self.model.name.clone(),
+            model: self.name.clone(),
             warnings: prepared.warnings,
             usage: Some(report::usage(prompt_tokens, completion_tokens, &stats)),
             logprobs: probabilities,
