@@ -18,11 +18,21 @@ use serde_json::{Value, json};
 fn checkpoint(dir: &Path) -> String {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/default");
     fs::create_dir_all(dir).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), dir.join(file.file_name())).unwrap();
+    for file in [
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "model.safetensors",
+    ] {
+        fs::copy(from.join(file), dir.join(file)).unwrap();
     }
     dir.to_str().unwrap().to_owned()
+}
+
+/// `--model` for the random model that all tests share. Nothing may be kept beside it, so it is served with
+/// --no-packed-cache.
+fn random() -> String {
+    format!("random={}", random_model::directory().display())
 }
 
 /// What `models` tells, when it has done what was asked.
@@ -60,8 +70,14 @@ fn logprobs(answer: &Value) -> &Value {
 
 #[test]
 fn a_request_names_its_model_and_without_a_name_gets_the_first() {
-    let random = format!("random={}", random_model::directory().display());
-    let server = Server::start(&["--model", "tiny=built-in", "--model", &random]);
+    let random = random();
+    let server = Server::start(&[
+        "--model",
+        "tiny=built-in",
+        "--model",
+        &random,
+        "--no-packed-cache",
+    ]);
     let all = models(&server, &json!({}));
     let told = |index: usize| {
         let model: &Value = &all[index];
@@ -102,12 +118,13 @@ fn a_request_names_its_model_and_without_a_name_gets_the_first() {
 
 #[test]
 fn a_model_that_nobody_asks_for_is_unloaded_and_comes_back_and_the_first_stays() {
-    let random = format!("random={}", random_model::directory().display());
+    let random = random();
     let flags = [
         "--model",
         "tiny=built-in",
         "--model",
         &random,
+        "--no-packed-cache",
         "--keep-alive",
         "200ms",
     ];
@@ -125,8 +142,14 @@ fn a_model_that_nobody_asks_for_is_unloaded_and_comes_back_and_the_first_stays()
 
 #[test]
 fn many_who_ask_at_once_for_a_model_that_is_not_there_all_get_it() {
-    let random = format!("random={}", random_model::directory().display());
-    let server = Server::start(&["--model", "tiny=built-in", "--model", &random]);
+    let random = random();
+    let server = Server::start(&[
+        "--model",
+        "tiny=built-in",
+        "--model",
+        &random,
+        "--no-packed-cache",
+    ]);
     let answers: Vec<Value> = thread::scope(|scope| {
         let askers: Vec<_> = (0..12)
             .map(|index| {
@@ -192,8 +215,12 @@ fn a_model_is_loaded_anew_and_unloaded_without_a_loss_to_requests_under_way() {
     let dir = room.path().join("model");
     let model = format!("mine={}", checkpoint(&dir));
     let server = Server::start(&["--model", "tiny=built-in", "--model", &model]);
-    let long = json!({"chat": chat("Tell me a story."), "model": "mine", "max_tokens": 600, "stream": true,
-        "sampling": {"temperature": 3.0, "seed": 7}, "logprobs": 0});
+    // However the draws fall, this takes hundreds of tokens.
+    let digits =
+        json!({"type": "array", "items": {"enum": [1, 2, 3]}, "minItems": 400, "maxItems": 400});
+    let format = json!({"type": "json_schema", "schema": digits.to_string()});
+    let long = json!({"chat": chat("Tell me a story."), "model": "mine", "response_format": format, "stream": true,
+        "sampling": {"temperature": 3.0, "seed": 7}, "logprobs": 0, "without": ["forced"]});
     let alone = server.generate(&long);
     let before = server.generate(&words("mine"));
 
