@@ -35,8 +35,8 @@ def test_prometheus_own_parser_reads_what_is_scraped(
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     # A generator: what it finds wrong, it raises when it is asked for the next.
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
-    asked = {tuple(sample.labels.values()): sample.value for sample in families["callspan_inference_requests"].samples}
+    [asked] = families["callspan_inference_requests"].samples
     tokens = {sample.labels["kind"]: sample.value for sample in families["callspan_inference_tokens"].samples}
-    assert asked == {("generate", "stop"): 2}
+    assert (asked.labels["method"], asked.labels["outcome"], asked.value) == ("generate", "stop", 2)
     assert tokens["prompt"] == sum(answer["usage"]["prompt_tokens"] for answer in answers)
     assert tokens["cached"] == sum(answer["usage"].get("cached_tokens", 0) for answer in answers)
