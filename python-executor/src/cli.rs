@@ -25,6 +25,9 @@ pub(crate) struct Serve {
     /// Where to listen [default: `$XDG_RUNTIME_DIR/callspan/executor.sock`]
     #[arg(long, value_name = "PATH", env = "CALLSPAN_EXECUTOR_SOCKET")]
     pub(crate) socket: Option<PathBuf>,
+    /// Speak MCP on standard input and output, and listen nowhere
+    #[arg(long, conflicts_with = "socket")]
+    pub(crate) mcp: bool,
     /// The directory of the tools' Python files [default: the example tools]
     #[arg(long, value_name = "DIR", env = "CALLSPAN_TOOLS")]
     pub(crate) tools: Option<PathBuf>,

@@ -11,6 +11,7 @@ mod course;
 mod doctor;
 mod executor;
 mod interpreter;
+mod mcp;
 mod outcome;
 mod paths;
 mod places;

@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -65,10 +65,7 @@ fn replace(service: &Tooling, before: &Catalogue, catalogue: Catalogue) {
     say(&format!("{} tools, read anew", catalogue.tools().len()));
     // It may wait for new zygotes.
     tokio::task::block_in_place(|| catalogue::prepare(&service.executor, &catalogue));
-    *service
-        .catalogue
-        .write()
-        .unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
+    service.catalogue.send_replace(Arc::new(catalogue));
 }
 
 fn marks(dir: &Path) -> HashSet<Mark> {

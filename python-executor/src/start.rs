@@ -1,21 +1,18 @@
 //! What is done before the first request: the paths and limits are found, the zygotes started, the tools described.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, RwLock},
-    time::Duration,
-};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use ipc::{
     listen::{Listener, default_socket},
     program::{Failure, shutdown_on_signals},
 };
+use tokio::sync::watch;
 
 use crate::{
     catalogue::{self, Catalogue},
     cli::Serve,
     executor::Executor,
-    paths,
+    mcp, paths,
     places::Places,
     policy::{Declared, Deployment, Policy, effective},
     profile::Profile,
@@ -43,19 +40,13 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
         shutdown_on_signals().map_err(|error| Failure::new(error, ""))?
     };
     let (executor, tools) = prepare(args)?;
-    let socket = match &args.socket {
-        Some(path) => path.clone(),
-        None => default_socket("executor")
-            .map_err(|error| Failure::usage(error, "give --socket PATH"))?,
-    };
     raise_open_files();
     let executor = Arc::new(executor);
     let protection = &executor.supervisor.protection;
     let isolation = format!("{}{}", protection.level.name(), protection.told());
     let served = runtime.block_on(async {
-        let listener = Listener::bind(&socket).map_err(|error| {
-            Failure::new(error, "choose another --socket, or stop what is using it")
-        })?;
+        // Who comes while the tools are read waits.
+        let door = Door::open(args)?;
         let loaded = tokio::select! {
             loaded = Catalogue::load(&executor, &tools, None) => loaded,
             () = shutdown.cancelled() => return Ok(()),
@@ -76,21 +67,28 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
             say(note);
         }
         say(&format!(
-            "{} tools of {} on {}, isolation {isolation}",
+            "{} tools of {} on {door}, isolation {isolation}",
             catalogue.tools().len(),
             tools.display(),
-            socket.display(),
         ));
         catalogue::prepare(&executor, &catalogue);
         let service = Arc::new(Tooling {
             executor,
-            catalogue: RwLock::new(Arc::new(catalogue)),
+            catalogue: watch::Sender::new(Arc::new(catalogue)),
             places: Places::new(args.max_calls.into(), args.queue.into()),
             sessions: Sessions::new(args.sessions.into(), SESSION_IDLE),
         });
         let watching = tokio::spawn(reload::watch(service.clone(), tools));
         let tidying = tokio::spawn(end_idle_sessions(service.clone()));
-        let served = ipc::server::serve(listener, service::info(), service, shutdown).await;
+        let served = match door {
+            Door::Socket(_, listener) => {
+                ipc::server::serve(listener, service::info(), service, shutdown).await
+            }
+            Door::Stdio => {
+                mcp::on_stdio(service, &shutdown).await;
+                Ok(())
+            }
+        };
         watching.abort();
         tidying.abort();
         served.map_err(|error| Failure::new(error, ""))
@@ -98,6 +96,39 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
     // A thread that looks up a name for a tool may do so for long.
     runtime.shutdown_timeout(ENDING);
     served
+}
+
+/// Where clients come from.
+enum Door {
+    Socket(PathBuf, Listener),
+    /// The process that started this one speaks MCP.
+    Stdio,
+}
+
+impl Door {
+    fn open(args: &Serve) -> Result<Self, Failure> {
+        if args.mcp {
+            return Ok(Self::Stdio);
+        }
+        let socket = match &args.socket {
+            Some(path) => path.clone(),
+            None => default_socket("executor")
+                .map_err(|error| Failure::usage(error, "give --socket PATH"))?,
+        };
+        let listener = Listener::bind(&socket).map_err(|error| {
+            Failure::new(error, "choose another --socket, or stop what is using it")
+        })?;
+        Ok(Self::Socket(socket, listener))
+    }
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path, _) => path.display().fmt(f),
+            Self::Stdio => f.write_str("standard input and output (MCP)"),
+        }
+    }
 }
 
 async fn end_idle_sessions(service: Arc<Tooling>) {

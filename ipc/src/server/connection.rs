@@ -1,8 +1,13 @@
 //! One connection of a server: finds out what the peer speaks, reads requests and starts them, and ends when the peer
 //! is gone or everything is said. Reading and writing run in one task side by side, so that neither waits for the
-//! other.
-use std::{io, sync::Arc, time::Duration};
+//! other. A service may take over connections whose first line is no frame: their lines are not read here.
+use std::{
+    io::{self, Cursor},
+    sync::Arc,
+    time::Duration,
+};
 
+use bytes::BytesMut;
 use futures_core::Stream as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -12,7 +17,7 @@ use tokio::{
 use tokio_util::codec::FramedRead;
 
 use super::{
-    DRAIN, STOP_GRACE, Server, Service, dispatch::receive, hangup::hangup, request::Board,
+    DRAIN, STOP_GRACE, Server, Service, Stranger, dispatch::receive, hangup::hangup, request::Board,
 };
 use crate::{
     Status,
@@ -47,16 +52,37 @@ pub(super) async fn run<S: Service>(server: Arc<Server<S>>, mut stream: UnixStre
         }
         return;
     };
-    let outbox = Arc::new(Outbox::new(encoding));
     let client = stream.peer_cred().ok().and_then(|peer| peer.pid());
     let client = client.and_then(|pid| u32::try_from(pid).ok());
-    let board = Arc::new(Board::new(outbox.clone(), client.unwrap_or_default()));
+    let client = client.unwrap_or_default();
+    let mut beginning = BytesMut::new();
+    if let (Encoding::JsonLines, Some(is_its)) = (encoding, server.service.strangers()) {
+        let line = tokio::select! {
+            () = server.shutdown.cancelled() => return,
+            line = first_line(&mut stream, &mut beginning, server.info.max_frame_bytes) => line,
+        };
+        match line {
+            Err(_) => return,
+            Ok(Some(end)) if beginning.get(..end).is_some_and(is_its) => {
+                let stranger = Stranger {
+                    beginning,
+                    stream,
+                    client,
+                    shutdown: server.shutdown.clone(),
+                };
+                return server.service.clone().take_over(stranger).await;
+            }
+            Ok(_) => {}
+        }
+    }
+    let outbox = Arc::new(Outbox::new(encoding));
+    let board = Arc::new(Board::new(outbox.clone(), client));
     let (reader, writer) = stream.into_split();
     let gone = {
         let write = outbox.write_to(writer);
         tokio::pin!(write);
         tokio::select! {
-            read = read(&server, &board, encoding, reader) => match read {
+            read = read(&server, &board, encoding, beginning, reader) => match read {
                 Some(reader) => !last_words(&server, write, reader).await,
                 None => true,
             },
@@ -103,6 +129,31 @@ async fn peek(stream: &UnixStream, first: &mut [u8; 1]) -> io::Result<usize> {
     }
 }
 
+/// Reads until there is a line that is not empty, and returns where it ends: the last needs no newline. Nothing: there
+/// is none in `most` bytes.
+async fn first_line(
+    stream: &mut UnixStream,
+    read: &mut BytesMut,
+    most: u32,
+) -> io::Result<Option<usize>> {
+    let mut searched = 0;
+    while searched <= most as usize {
+        let new = read.get(searched..).unwrap_or_default();
+        let blank = |line: &[u8]| line.trim_ascii().is_empty();
+        match memchr::memchr(b'\n', new).map(|at| searched + at) {
+            Some(end) if read.get(..end).is_some_and(blank) => searched = end + 1,
+            Some(end) => return Ok(Some(end)),
+            None => {
+                searched = read.len();
+                if stream.read_buf(read).await? == 0 {
+                    return Ok(Some(searched));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
 async fn refuse(stream: &mut UnixStream, text: &str) -> io::Result<()> {
     stream.write_all(text.as_bytes()).await?;
     stream.shutdown().await?;
@@ -126,10 +177,11 @@ async fn read<S: Service>(
     server: &Arc<Server<S>>,
     board: &Arc<Board>,
     encoding: Encoding,
+    beginning: BytesMut,
     reader: OwnedReadHalf,
 ) -> Option<OwnedReadHalf> {
     let decoder = Decoder::new(encoding, server.info.max_frame_bytes).reporting_unknown();
-    let mut frames = FramedRead::new(reader, decoder);
+    let mut frames = FramedRead::new(Cursor::new(beginning).chain(reader), decoder);
     let end = loop {
         board.outbox.room().await;
         let next = std::future::poll_fn(|cx| std::pin::Pin::new(&mut frames).poll_next(cx));
@@ -149,7 +201,7 @@ async fn read<S: Service>(
             }
         }
     };
-    let reader = frames.into_inner();
+    let (_, reader) = frames.into_inner().into_inner();
     match end {
         End::Said => {
             board.stop_asking();

@@ -20,12 +20,15 @@ const ID: u32 = 1;
 /// A service, to be called from here. Clones share it.
 pub struct Local<S> {
     server: Arc<Server<S>>,
+    /// The process for which is asked.
+    client: u32,
 }
 
 impl<S> Clone for Local<S> {
     fn clone(&self) -> Self {
         Self {
             server: self.server.clone(),
+            client: self.client,
         }
     }
 }
@@ -46,7 +49,14 @@ impl<S: Service> Local<S> {
                 started: Instant::now(),
                 shutdown,
             }),
+            client: std::process::id(),
         }
+    }
+
+    /// What is asked is asked for another process: 0 if it is not known.
+    #[must_use]
+    pub fn for_client(self, client: u32) -> Self {
+        Self { client, ..self }
     }
 
     /// Fires when the server is asked to end.
@@ -58,7 +68,7 @@ impl<S: Service> Local<S> {
     pub fn call(&self, body: Body, meta: Meta) -> LocalCall {
         // Nothing is encoded on the way.
         let outbox = Arc::new(Outbox::new(Encoding::Binary));
-        let board = Arc::new(Board::new(outbox.clone(), std::process::id()));
+        let board = Arc::new(Board::new(outbox.clone(), self.client));
         // There is nobody who could be asked.
         board.stop_asking();
         let inbound = Inbound {

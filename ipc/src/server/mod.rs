@@ -3,7 +3,8 @@
 //! starve or confuse a connection.
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::{task::JoinSet, time::Instant};
+use bytes::BytesMut;
+use tokio::{net::UnixStream, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -65,6 +66,30 @@ pub trait Service: Send + Sync + 'static {
     /// Answers `health`, at once and even when all else is busy: the status and the details. The library fills in
     /// server, version, pid and uptime.
     fn health(&self) -> HealthReport;
+
+    /// Tells a connection that the service takes over by its first line, of those that begin as lines of JSON do.
+    /// Nothing: there are none.
+    fn strangers(&self) -> Option<fn(&[u8]) -> bool> {
+        None
+    }
+
+    /// Serves a connection that is such a stranger's, until it or the server ends.
+    fn take_over(self: Arc<Self>, stranger: Stranger) -> impl Future<Output = ()> + Send {
+        drop(stranger);
+        std::future::ready(())
+    }
+}
+
+/// A connection of someone who may speak to us, but does not speak frames.
+#[derive(Debug)]
+pub struct Stranger {
+    /// What was read of it already.
+    pub beginning: BytesMut,
+    pub stream: UnixStream,
+    /// The process at the other end; 0: not known.
+    pub client: u32,
+    /// Fires when the server is to end.
+    pub shutdown: CancellationToken,
 }
 
 /// Why serving ended.

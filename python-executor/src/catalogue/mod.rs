@@ -199,6 +199,10 @@ impl Catalogue {
         self.entries.iter().find(|entry| entry.tool.name == name)
     }
 
+    pub(crate) fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
+    }
+
     pub(crate) fn tools(&self) -> Vec<Tool> {
         self.entries
             .iter()

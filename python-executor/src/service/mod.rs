@@ -4,23 +4,24 @@ mod listener;
 mod run_code;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use ipc::{
     Status,
     proto::{CallTool, HealthReport, ToolError, ToolResult, Tools, frame::Body},
-    server::{Answer, Request, ServerInfo, Service},
+    server::{Answer, Request, ServerInfo, Service, Stranger},
 };
 use listener::ToClient;
+use tokio::sync::watch;
 
 use crate::{
     broker::Broker,
     call::{self, Bounds, End, Finished, GOING},
     catalogue::Catalogue,
     executor::Executor,
-    outcome,
+    mcp, outcome,
     places::{Place, Places},
     policy::Policy,
     profile::Profile,
@@ -44,12 +45,14 @@ The answer to call_tool is delta* (what the tool prints), then tool_result, whos
 error, when there is no such tool. In run_code's snippets the tools are functions; with "decides":true each call of one
 is asked about (tool_request), without it only tools whose policy says approval auto run. With "session":"new" the
 result tells a session's id, with which later snippets go on.
+A connection whose first line is a JSON-RPC message speaks MCP instead, a message a line.
 "#;
 
 /// Serves the tools of one directory.
 pub(crate) struct Tooling {
     pub(crate) executor: Arc<Executor>,
-    pub(crate) catalogue: RwLock<Arc<Catalogue>>,
+    /// The tools as they are now; who serves them hears of changes.
+    pub(crate) catalogue: watch::Sender<Arc<Catalogue>>,
     pub(crate) places: Arc<Places>,
     pub(crate) sessions: Sessions,
 }
@@ -80,10 +83,7 @@ struct Used {
 impl Tooling {
     /// The tools as they are now.
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
-        self.catalogue
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.catalogue.borrow().clone()
     }
 
     async fn call(
@@ -306,5 +306,13 @@ impl Service for Tooling {
             details: details.map(|(key, value)| (key.to_owned(), value)).into(),
             ..HealthReport::default()
         }
+    }
+
+    fn strangers(&self) -> Option<fn(&[u8]) -> bool> {
+        Some(mcp::is_its)
+    }
+
+    async fn take_over(self: Arc<Self>, stranger: Stranger) {
+        mcp::on_socket(self, stranger).await;
     }
 }

@@ -3,9 +3,13 @@
     dead_code,
     unreachable_pub,
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "each test file is a crate of its own and uses its part of these helpers"
 )]
+
+pub mod mcp;
 
 use std::{
     path::{Path, PathBuf},
