@@ -63,7 +63,7 @@ impl Prompted {
     /// What `submit` gives is held until the answer is there.
     pub(super) async fn generate<P>(
         &self,
-        mut asked: Generate,
+        asked: Generate,
         task: &Task,
         adapter: Option<Arc<Adapter>>,
         submit: impl FnOnce(Job) -> Result<P, Status>,
@@ -73,7 +73,8 @@ impl Prompted {
         let sampling = limits::sampling(asked.sampling.as_ref())?;
         let logprobs = limits::logprobs(asked.logprobs)?;
         let levers = limits::levers(&asked.without)?;
-        let stops = std::mem::take(&mut asked.stop);
+        // Not taken away: whether they can be had depends on the form.
+        let stops = asked.stop.clone();
         let (stream, max_tokens) = (asked.stream, asked.max_tokens as usize);
         // A prompt of megabytes takes a while to render and cut into tokens: not on the threads that serve sockets.
         let (tokenizer, compiler) = (self.tokenizer.clone(), self.compiler.clone());
