@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rust_inference::{
     constrain::ArgumentOrder,
+    http::{Address, Key},
     kernels::{Kernel, Weights},
     scheduler::Capacity,
-    scrape::Address,
 };
 
 pub(crate) use self::{
@@ -34,6 +34,7 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   rust-inference --socket /tmp/inf.sock              serve the built-in model
+  rust-inference --http 127.0.0.1:8080               speak OpenAI's API as well: http://127.0.0.1:8080/v1
   rust-inference --model google/functiongemma-270m-it  serve a model of Hugging Face, downloaded once
   rust-inference --model ~/my-model --adapter home=~/lora  serve a directory, and an adapter that requests may name
   rust-inference --model small=built-in --model big=~/my-model  serve several: requests name one, or get the first
@@ -83,6 +84,16 @@ pub(crate) struct Serve {
     /// compute its end; 0 keeps nothing
     #[arg(long, value_name = "N", default_value_t = Capacity::default().prefix_bytes >> 20, env = "CALLSPAN_PREFIX_CACHE_MIB", value_parser = mib)]
     pub(crate) prefix_cache_mib: usize,
+    /// Speak `OpenAI`'s API, too, on this Unix socket
+    #[arg(long, value_name = "PATH", env = "CALLSPAN_HTTP_SOCKET")]
+    pub(crate) http_socket: Option<PathBuf>,
+    /// … on 127.0.0.1:PORT (port 0: any); where other machines can reach it only with --api-key
+    #[arg(long, value_name = "ADDR", env = "CALLSPAN_HTTP", value_parser = Address::tcp)]
+    pub(crate) http: Option<Address>,
+    /// What HTTP's clients must show as Authorization: Bearer KEY, on every path but /health; on the command line others can
+    /// see it, in the environment they cannot
+    #[arg(long, value_name = "KEY", env = "CALLSPAN_API_KEY", hide_env_values = true, value_parser = Key::new)]
+    pub(crate) api_key: Option<Key>,
     /// Answer GET /metrics for Prometheus on 127.0.0.1:PORT, or on a Unix socket (a path with a / in it)
     #[arg(long, value_name = "ADDR", env = "CALLSPAN_METRICS")]
     pub(crate) metrics: Option<Address>,

@@ -3,6 +3,7 @@
 mod benchmark;
 mod cli;
 mod commands;
+mod doors;
 mod load;
 mod offers;
 
@@ -11,15 +12,18 @@ use std::{process::ExitCode, sync::Arc};
 use ipc::{
     listen::{Listener, default_socket},
     program::{Failure, command_line, report, shutdown_on_signals},
+    server::Local,
 };
 use rust_inference::{
     model::LoadOptions,
     scheduler::{Capacity, sharing},
-    scrape::{Address, Endpoint},
     service::{Inference, Keeping},
 };
 
-use self::offers::{Means, tell};
+use self::{
+    doors::Doors,
+    offers::{Means, tell},
+};
 
 fn main() -> ExitCode {
     let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
@@ -33,7 +37,7 @@ fn main() -> ExitCode {
             batch,
         }) => commands::schema(tools.as_deref(), lenient, batch),
         Some(cli::Command::Bench(plan)) => benchmark::run(&plan),
-        None => serve(cli.serve),
+        None => serve(&cli.serve),
     });
     report(result)
 }
@@ -48,9 +52,9 @@ fn logits(args: &cli::Logits) -> Result<(), Failure> {
     commands::logits(&load::model(args.model.as_deref(), None, &options)?)
 }
 
-fn serve(args: cli::Serve) -> Result<(), Failure> {
-    let socket = match args.socket {
-        Some(path) => path,
+fn serve(args: &cli::Serve) -> Result<(), Failure> {
+    let socket = match &args.socket {
+        Some(path) => path.clone(),
         None => default_socket("inference")
             .map_err(|error| Failure::usage(error, "give --socket PATH"))?,
     };
@@ -89,48 +93,25 @@ fn serve(args: cli::Serve) -> Result<(), Failure> {
         let listener = Listener::bind(&socket).map_err(|error| {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;
-        let metrics = match &args.metrics {
-            Some(address) => Some(scraped(address, args.metrics_public, &service).await?),
-            None => None,
-        };
         let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
+        let local = Local::new(Inference::info(), service.clone(), shutdown.clone());
+        let doors = Doors::open(args, local).await?;
         tell(&format!(
             "serving {1} on {0} with {2}; try: cargo run -p ipc -- health {0}",
             socket.display(),
             names.join(", "),
             args.kernel.name()
         ));
-        if let Some(place) = metrics {
-            tell(&format!("metrics at {place}"));
+        for place in &doors.places {
+            tell(place);
         }
         let tending = service.clone();
         tokio::spawn(async move { tending.tend().await });
-        ipc::server::serve(listener, Inference::info(), service, shutdown)
-            .await
-            .map_err(|error| Failure::new(error, ""))
+        let served = ipc::server::serve(listener, Inference::info(), service, shutdown).await;
+        doors.closed().await;
+        served.map_err(|error| Failure::new(error, ""))
     });
     // Everybody was answered. What is still being computed is for nobody.
     runtime.shutdown_background();
     served
-}
-
-/// Lets scrapers in; says where.
-async fn scraped(
-    address: &Address,
-    public: bool,
-    service: &Arc<Inference>,
-) -> Result<String, Failure> {
-    if address.is_public() && !public {
-        return Err(Failure::usage(
-            "other machines could reach that address for --metrics",
-            "listen on 127.0.0.1, or say --metrics-public if that is meant",
-        ));
-    }
-    let endpoint = Endpoint::bind(address)
-        .await
-        .map_err(|error| Failure::new(error, "choose another address for --metrics"))?;
-    let place = endpoint.to_string();
-    let service = service.clone();
-    tokio::spawn(endpoint.serve(move || service.metrics()));
-    Ok(place)
 }

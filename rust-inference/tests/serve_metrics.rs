@@ -137,7 +137,7 @@ fn http(stream: &mut (impl Read + Write), request: &str) -> String {
     answer
 }
 
-const GET: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+const GET: &str = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
 fn what_is_counted_is_what_was_done_and_only_rises() {
@@ -246,9 +246,9 @@ fn it_is_scraped_over_http_and_nothing_else_is_answered() {
             .contains_key("callspan_inference_requests_running{model=\"callspan-default\"}")
     );
     for (request, status) in [
-        ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "404"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "404"),
         (
-            "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+            "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
             "405",
         ),
         ("{\"id\":1,\"health\":{}}\r\n\r\n", "400"),
