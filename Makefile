@@ -107,7 +107,7 @@ uninstall: ## remove what `make install` put into PREFIX
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/uninstall
 
 clean: ## remove everything that was built, .venv included
-	@rm -rf bin .venv tests/clients/.venv dist-newstyle haskell-orchestrator/dist-newstyle
+	@rm -rf bin .venv tests/clients/.venv tests/clients/node_modules dist-newstyle haskell-orchestrator/dist-newstyle
 	@cargo clean --quiet
 
 clean-room: ## the whole from a clone in a bare Debian tree, timed (root; needs debootstrap)

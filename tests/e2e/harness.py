@@ -25,7 +25,17 @@ TOOLS = ROOT / "python-executor" / "tools"
 # No single wait may take longer: on two busy cores everything here takes a few seconds.
 PATIENCE_S = 60.0
 # Bodies that end a request.
-TERMINAL = {"done", "tool_result", "tools", "welcome", "health_report", "description", "pong", "error"}
+TERMINAL = {
+    "done",
+    "tool_result",
+    "tools",
+    "welcome",
+    "health_report",
+    "metrics_report",
+    "description",
+    "pong",
+    "error",
+}
 
 
 def until(condition: Any, what: str, patience_s: float = PATIENCE_S) -> Any:
