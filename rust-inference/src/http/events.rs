@@ -26,6 +26,11 @@ pub(super) struct Events {
 }
 
 impl Events {
+    #[cfg(test)]
+    pub(super) fn all(&self) -> &str {
+        &self.text
+    }
+
     /// An event without a name.
     pub(super) fn data(&mut self, value: &Value) {
         self.text(&value.to_string());

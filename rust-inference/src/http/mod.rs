@@ -18,6 +18,8 @@ mod models;
 mod reply;
 mod responses;
 mod router;
+#[cfg(test)]
+mod scripts;
 mod serve;
 mod state;
 mod told;

@@ -282,4 +282,53 @@ mod tests {
             Some("callspan.magic")
         );
     }
+
+    #[test]
+    fn whatever_stands_in_a_field_is_read_or_refused_by_its_name() {
+        let fields = [
+            "messages",
+            "model",
+            "tools",
+            "tool_choice",
+            "response_format",
+            "n",
+            "stream",
+            "stream_options",
+            "max_tokens",
+            "max_completion_tokens",
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_p",
+            "seed",
+            "stop",
+            "parallel_tool_calls",
+            "logprobs",
+            "top_logprobs",
+            "callspan",
+            "store",
+            "modalities",
+            "logit_bias",
+            "service_tier",
+            "reasoning_effort",
+            "frequency_penalty",
+        ];
+        let values = json!([
+            null, true, 0, -1, 1.5, 1e300, 123_456_789_012_345_678_901_234_567_890u128.to_string(), "", "x", [], [null], [[]],
+            [{}], ["x"], {}, {"type": null}, {"type": "x"}, {"type": "function"}, {"x": {"x": []}},
+        ]);
+        let mut refused = 0;
+        for name in fields {
+            for value in values.as_array().unwrap() {
+                let Err(error) = read(&json!({name: value})) else {
+                    continue;
+                };
+                refused += 1;
+                let param = error.param.unwrap_or_default();
+                assert!(param.starts_with(name), "{name}: {value}: {param}");
+                assert_eq!(error.status, 400);
+            }
+        }
+        assert!(refused > 250, "{refused}");
+    }
 }

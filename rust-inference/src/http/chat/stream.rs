@@ -90,16 +90,10 @@ impl Chunks {
         }
     }
 
-    /// Calls of which no fragment came: `first` is the number of the first of them in the answer.
-    fn whole(&mut self, index: usize, calls: &[ToolCall], first: u32, events: &mut Events) {
-        for (call, number) in calls.iter().zip(first..) {
-            if self
-                .choices
-                .get(index)
-                .is_some_and(|choice| number < choice.calls)
-            {
-                continue;
-            }
+    /// Those of all calls of which no fragment came.
+    fn whole(&mut self, index: usize, calls: &[ToolCall], events: &mut Events) {
+        let told = self.choices.get(index).map_or(0, |choice| choice.calls);
+        for (call, number) in calls.iter().zip(0..).skip(told as usize) {
             let part = ToolCallDelta {
                 index: number,
                 name: call.name.clone(),
@@ -122,7 +116,7 @@ impl Chunks {
         // A server behind this one may tell all at the end.
         let rest = done.content.get(told..).unwrap_or_default().to_owned();
         self.text(index, &rest, events);
-        self.whole(index, &done.tool_calls, 0, events);
+        self.whole(index, &done.tool_calls, events);
         if self.choices.get(index).is_some_and(|choice| !choice.begun) {
             self.piece(index, json!({"content": ""}), events);
         }
@@ -166,3 +160,6 @@ impl Translate for Chunks {
         events.data(&error.body());
     }
 }
+
+#[cfg(test)]
+mod tests;

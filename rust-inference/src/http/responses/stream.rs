@@ -224,3 +224,6 @@ impl Translate for Steps {
         self.event("response.failed", json!({"response": response}), events);
     }
 }
+
+#[cfg(test)]
+mod tests;
