@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import openai
 import pytest
+from asked import HELLO
+from front import Front
 from openai import OpenAI
 
 TEXTS = ["Convert 12 km to miles", "What time is it in Tokyo?", "Turn on the lamp in the kitchen"]
@@ -77,3 +80,15 @@ def test_what_cannot_be_embedded_is_refused(client: OpenAI, model: str, texts: l
     with pytest.raises(openai.BadRequestError) as refused:
         client.embeddings.create(model=model, input=texts)
     assert (refused.value.param or "").startswith("input")
+
+
+def test_each_of_several_models_answers_under_its_name(open_front: Callable[..., Front]) -> None:
+    front = open_front("--model", "small=built-in", "--model", "spare=built-in")
+    with front.openai() as client:
+        assert [model.id for model in client.models.list()] == ["small", "spare"]
+        answers = [client.chat.completions.create(model=name, messages=HELLO) for name in ("small", "spare")]
+        assert [answer.model for answer in answers] == ["small", "spare"]
+        assert answers[0].choices[0].message.content == answers[1].choices[0].message.content
+        assert client.embeddings.create(model="spare", input=TEXTS).model == "spare"
+        with pytest.raises(openai.NotFoundError):
+            client.chat.completions.create(model="callspan-default", messages=HELLO)
