@@ -26,9 +26,16 @@ pub(super) async fn json<B>(headers: &HeaderMap, body: B) -> Result<Value, ApiEr
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    json_within(PATIENCE, headers, body).await
+}
+
+async fn json_within<B>(patience: Duration, headers: &HeaderMap, body: B) -> Result<Value, ApiError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     check_type(headers)?;
-    let bytes = timeout(PATIENCE, collect(body)).await.map_err(|_| {
-        let message = format!("the body was not there after {} s", PATIENCE.as_secs());
+    let bytes = timeout(patience, collect(body)).await.map_err(|_| {
+        let message = format!("the body was not there after {patience:?}");
         ApiError::new(
             StatusCode::REQUEST_TIMEOUT,
             "invalid_request_error",
@@ -89,4 +96,46 @@ where
         );
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use hyper::{body::Frame, header::HeaderValue};
+
+    use super::*;
+
+    /// A body of which only the beginning ever comes.
+    struct Stuck {
+        begun: bool,
+    }
+
+    impl Body for Stuck {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if std::mem::replace(&mut self.begun, true) {
+                return Poll::Pending;
+            }
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"{")))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
+        let json = HeaderValue::from_static("application/json");
+        let headers: HeaderMap = [(CONTENT_TYPE, json)].into_iter().collect();
+        let stuck = Stuck { begun: false };
+        let error = json_within(Duration::from_millis(20), &headers, stuck).await;
+        assert_eq!(error.unwrap_err().status, StatusCode::REQUEST_TIMEOUT);
+    }
 }

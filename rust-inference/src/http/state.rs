@@ -38,3 +38,46 @@ pub(super) async fn metrics(front: &Front) -> Result<Reply, ApiError> {
         .map_err(|_| ApiError::from(ipc::Status::internal("the metrics have no media type")))?;
     Ok(reply::text(kind, report.text))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt as _;
+    use ipc::{
+        proto::HealthReport,
+        server::{Answer, Local, Request, ServerInfo, Service},
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    struct Ill;
+
+    impl Service for Ill {
+        async fn handle(self: Arc<Self>, _: Request, _: Answer) {}
+
+        fn health(&self) -> HealthReport {
+            HealthReport {
+                status: "NOT_SERVING".to_owned(),
+                details: [("model".to_owned(), "secret".to_owned())].into(),
+                ..HealthReport::default()
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_serve_says_so_by_its_status_and_to_strangers_nothing_more() {
+        let shutdown = CancellationToken::new();
+        let local = Local::new(ServerInfo::default(), Arc::new(Ill), shutdown);
+        let front = Front::new(local, None);
+        for (trusted, told) in [(true, true), (false, false)] {
+            let reply = health(&front, trusted).await.unwrap();
+            assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let body = reply.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            assert!(text.contains("NOT_SERVING"));
+            assert_eq!(text.contains("secret"), told, "{text}");
+        }
+    }
+}

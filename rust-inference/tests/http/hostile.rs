@@ -192,3 +192,26 @@ fn who_says_that_he_waits_for_leave_to_go_on_is_given_it() {
     wire.send(&body);
     assert_eq!(wire.answer().status, 200);
 }
+
+#[test]
+fn connections_beyond_the_bound_wait_until_another_goes() {
+    let front = Front::start(&[]);
+    let mut wires: Vec<_> = (0..512).map(|_| front.tcp()).collect();
+    let health = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    // The last of them was let in, so all were.
+    wires.last_mut().unwrap().send(health);
+    assert_eq!(wires.last_mut().unwrap().answer().status, 200);
+    let mut waiting = front.tcp();
+    waiting.send(health);
+    let soon = Some(Duration::from_millis(200));
+    waiting.stream.get_ref().set_read_timeout(soon).unwrap();
+    assert!(waiting.stream.read(&mut [0]).is_err(), "it was not bound");
+    // The other door is not in its way.
+    let mut other = front.unix();
+    other.send(health);
+    assert_eq!(other.answer().status, 200);
+    wires.pop();
+    let long = Some(crate::common::PATIENCE);
+    waiting.stream.get_ref().set_read_timeout(long).unwrap();
+    assert_eq!(waiting.answer().status, 200);
+}

@@ -36,6 +36,37 @@ fn models_are_listed_and_found_by_name() {
 }
 
 #[test]
+fn each_of_several_models_is_asked_for_by_its_name() {
+    let front = Front::start(&[
+        "--model",
+        "first=built-in",
+        "--model",
+        "second=built-in",
+        "--no-packed-cache",
+    ]);
+    let list = front.get("/v1/models").json();
+    let names: Vec<&str> = (list["data"].as_array().unwrap().iter())
+        .map(|model| model["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["first", "second"]);
+    for path in ["/v1/models/second", "/v1/models/%73econd"] {
+        assert_eq!(front.get(path).json()["id"], "second", "{path}");
+    }
+    for (asked, named) in [
+        (json!({}), "first"),
+        (json!({"model": ""}), "first"),
+        (json!({"model": "second"}), "second"),
+    ] {
+        let answer = front.chat("Hello", &asked).json();
+        assert_eq!(answer["model"], named, "{asked}");
+        let mut streamed = front.stream("Hello", &asked);
+        assert_eq!(streamed.remove(0)["model"], named, "{asked}");
+    }
+    let found = front.get("/v1/models/second").json();
+    assert_eq!(found["callspan"]["state"], "loaded");
+}
+
+#[test]
 fn vectors_are_the_protocols() {
     let front = Front::start(&[]);
     let texts = json!(["Good morning", "Set an alarm"]);
