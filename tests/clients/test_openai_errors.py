@@ -166,6 +166,22 @@ def test_time_that_is_up_is_the_clients_own_timeout(open_front: Callable[..., Fr
     assert set(front.ended()) == {"cancelled"}
 
 
+def test_time_that_a_request_gives_itself_ends_it_with_an_error_of_its_own(open_front: Callable[..., Front]) -> None:
+    front = open_front(*ENDLESS)
+    limit: Any = {"extra_body": {"callspan": {"timeout_ms": 300}}, "response_format": LONG}
+    with front.openai() as client:
+        model = client.models.list().data[0].id
+        with pytest.raises(openai.InternalServerError) as late:
+            ask(client, model, **limit)
+        assert late.value.status_code == 504
+        # A stream has begun by then: the error comes in the middle of it, and is one all the same.
+        stream = ask(client, model, **limit, stream=True)
+        with pytest.raises(openai.APIError) as cut:
+            list(stream)
+        assert "timeout_ms" in cut.value.message
+    front.until_idle()
+
+
 def test_a_server_that_is_gone_is_no_connection(open_front: Callable[..., Front]) -> None:
     front = open_front()
     front.server.kill()
