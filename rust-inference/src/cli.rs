@@ -84,10 +84,10 @@ pub(crate) struct Serve {
     /// compute its end; 0 keeps nothing
     #[arg(long, value_name = "N", default_value_t = Capacity::default().prefix_bytes >> 20, env = "CALLSPAN_PREFIX_CACHE_MIB", value_parser = mib)]
     pub(crate) prefix_cache_mib: usize,
-    /// Speak `OpenAI`'s API, too, on this Unix socket
+    /// Speak OpenAI's API as well, on this Unix socket
     #[arg(long, value_name = "PATH", env = "CALLSPAN_HTTP_SOCKET")]
     pub(crate) http_socket: Option<PathBuf>,
-    /// … on 127.0.0.1:PORT (port 0: any); where other machines can reach it only with --api-key
+    /// Speak OpenAI's API as well, on 127.0.0.1:PORT (port 0: any); on an address that other machines reach only with --api-key
     #[arg(long, value_name = "ADDR", env = "CALLSPAN_HTTP", value_parser = Address::tcp)]
     pub(crate) http: Option<Address>,
     /// What HTTP's clients must show as Authorization: Bearer KEY, on every path but /health; on the command line others can
