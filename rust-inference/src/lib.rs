@@ -12,4 +12,5 @@ pub mod model;
 pub mod sampling;
 pub mod scheduler;
 pub mod service;
+mod tls;
 pub mod tokenizer;

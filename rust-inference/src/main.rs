@@ -6,6 +6,7 @@ mod commands;
 mod doors;
 mod load;
 mod offers;
+mod peers;
 
 use std::{process::ExitCode, sync::Arc};
 

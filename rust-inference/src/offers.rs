@@ -19,7 +19,7 @@ use rust_inference::{
 
 use crate::{
     cli::{Kind, Models, Named},
-    load,
+    load, peers,
 };
 
 /// Says something to whoever started the program, who may not be listening any more.
@@ -48,8 +48,15 @@ pub(crate) fn offers(asked: &Models, means: &Means) -> Result<Offers, Failure> {
     };
     let mut named = asked.named.clone();
     if named.is_empty() {
+        if asked.backend != Kind::Native {
+            return Err(Failure::usage(
+                format!("--backend {} needs a model", asked.backend.word()),
+                "give --model URL",
+            ));
+        }
         named.push(built_in);
     }
+    let mut keys = peers::keys(&named, asked.backend)?;
     let mut names = HashSet::new();
     let mut offers = Vec::with_capacity(named.len());
     let mut default = None;
@@ -57,6 +64,15 @@ pub(crate) fn offers(asked: &Models, means: &Means) -> Result<Offers, Failure> {
         let first = index == 0;
         let (offer, load) = match one.backend.unwrap_or(asked.backend) {
             Kind::Native => local(one, if first { Some(asked) } else { None }, means)?,
+            Kind::Openai => {
+                if first && (asked.lora.is_some() || !asked.adapters.is_empty()) {
+                    return Err(Failure::usage(
+                        "--lora and --adapter are for the first model, and that is another server's",
+                        "leave them out, or name a model of this program's own engine first",
+                    ));
+                }
+                peers::peer(one, &mut keys, asked.peer_timeout, means)?
+            }
         };
         if !names.insert(offer.name.clone()) {
             return Err(Failure::usage(
@@ -73,7 +89,7 @@ pub(crate) fn offers(asked: &Models, means: &Means) -> Result<Offers, Failure> {
 }
 
 /// What loads a model.
-type Load = Arc<dyn Fn() -> Result<Arc<dyn Backend>, Failure> + Send + Sync>;
+pub(crate) type Load = Arc<dyn Fn() -> Result<Arc<dyn Backend>, Failure> + Send + Sync>;
 
 /// A model of this program's own engine. `first`: with what is said of the first model only.
 fn local(named: Named, first: Option<&Models>, means: &Means) -> Result<(Offer, Load), Failure> {

@@ -32,6 +32,8 @@ TERMINAL = {
     "welcome",
     "health_report",
     "metrics_report",
+    "model_list",
+    "embeddings",
     "description",
     "pong",
     "error",

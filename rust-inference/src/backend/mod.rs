@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod native;
+pub mod openai;
 mod prompted;
 mod request;
 
@@ -20,7 +21,7 @@ use ipc::{
     server::{Answer, Request},
 };
 
-pub use self::native::Native;
+pub use self::{native::Native, openai::OpenAi};
 
 /// An answer in the making.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Status>> + Send + 'a>>;

@@ -11,10 +11,11 @@ use super::at_least_one;
 pub(crate) struct Models {
     /// A directory or a .gguf file of a Gemma 3 text model, its name on Hugging Face (org/name, org/name@revision,
     /// org/name:file.gguf), or built-in [default: built-in]. With NAME= before it requests call it so; may be given several
-    /// times: the first is the default and stays, the others are loaded on demand. openai:URL is another server (see --backend)
+    /// times: the first is the default and stays, the others are loaded on demand. openai:URL is another server, on http:, https: or
+    /// unix:, with #MODEL behind the URL for one of its models; without it requests name NAME/MODEL
     #[arg(long = "model", value_name = "[NAME=]MODEL", env = "CALLSPAN_MODEL")]
     pub(crate) named: Vec<Named>,
-    /// Who computes a --model that does not say so itself by openai: or mistralrs: before it
+    /// Who computes a --model that does not say so itself by native: or openai: before it
     #[arg(
         long,
         value_name = "BACKEND",
@@ -34,6 +35,9 @@ pub(crate) struct Models {
     /// `MiB` of weights in memory, of all models together; those not used for longest make room for others
     #[arg(long = "models-mib", value_name = "N", default_value_t = 8192, env = "CALLSPAN_MODELS_MIB", value_parser = at_least_one)]
     pub(crate) memory_mib: usize,
+    /// How long another server may keep silent, before it begins to answer or in the middle
+    #[arg(long, value_name = "TIME", default_value = "5m", env = "CALLSPAN_PEER_TIMEOUT", value_parser = patience)]
+    pub(crate) peer_timeout: Duration,
 }
 
 /// Who computes.
@@ -41,6 +45,9 @@ pub(crate) struct Models {
 pub(crate) enum Kind {
     /// This program's own engine
     Native,
+    /// Another server, by its URL: Ollama, LM Studio, llama-server, vLLM and what else speaks `OpenAI`'s HTTP. Its key is read from
+    /// `CALLSPAN_PEER_API_KEY`
+    Openai,
 }
 
 impl Kind {
@@ -48,6 +55,7 @@ impl Kind {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::Openai => "openai",
         }
     }
 }
@@ -79,6 +87,7 @@ impl FromStr for Named {
         };
         let (backend, source) = match rest.split_once(':') {
             Some(("native", source)) => (Some(Kind::Native), source),
+            Some(("openai", source)) => (Some(Kind::Openai), source),
             _ => (None, rest),
         };
         if source.is_empty() {
@@ -105,6 +114,14 @@ fn keep_alive(text: &str) -> Result<KeepAlive, String> {
         .map_err(|error| format!("{error}: give a time such as 30s, 10m or 1h, or forever"))
 }
 
+fn patience(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("give more than no time, such as 30s or 5m".to_owned()),
+        Ok(time) => Ok(time),
+        Err(error) => Err(format!("{error}: give a time such as 30s or 5m")),
+    }
+}
+
 fn adapter(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, dir)) if !name.is_empty() && !dir.is_empty() => Ok((name.into(), dir.into())),
@@ -125,6 +142,14 @@ mod tests {
             ("tiny=org/name@main", Some("tiny"), None, "org/name@main"),
             ("tiny=dir=x", Some("tiny"), None, "dir=x"),
             ("a=native:b", Some("a"), Some(Kind::Native), "b"),
+            (
+                "openai:http://h:1/v1#q:0.6b",
+                None,
+                Some(Kind::Openai),
+                "http://h:1/v1#q:0.6b",
+            ),
+            ("a=openai:unix:/s", Some("a"), Some(Kind::Openai), "unix:/s"),
+            ("http://h:1/v1#a=b", None, None, "http://h:1/v1#a=b"),
         ] {
             let expected = Named {
                 name: name.map(Into::into),

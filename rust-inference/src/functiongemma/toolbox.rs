@@ -49,6 +49,18 @@ impl Toolbox {
         }
     }
 
+    /// What is wrong with a call that was not written in the format: its name, or its arguments.
+    pub(crate) fn check_call(&self, name: &str, arguments: &Value) -> Result<(), String> {
+        if !self.contains(name) {
+            let names = self.names();
+            return Err(format!(
+                "unknown function {name:?}; expected one of: {names}"
+            ));
+        }
+        self.check(name, arguments)
+            .map_err(|message| format!("the arguments of {name}: {message}"))
+    }
+
     /// What is wrong with the arguments of a call, and where.
     pub(super) fn check(&self, name: &str, arguments: &Value) -> Result<(), String> {
         let Some(Some(validator)) = self.0.get(name) else {

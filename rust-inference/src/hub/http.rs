@@ -9,6 +9,7 @@ use ureq::{
 };
 
 use super::{HubError, cache, id::Id};
+use crate::tls;
 
 /// Where models are, unless `HF_ENDPOINT` names another place.
 const ENDPOINT: &str = "https://huggingface.co";
@@ -160,38 +161,14 @@ impl<'a> Hub<'a> {
     }
 }
 
-/// The machine's own certificates, so that a company's proxy works; ciphers in Rust and assembly.
 fn tls() -> Result<TlsConfig, String> {
-    if !able() {
-        return Err("cannot be downloaded by this program: its TLS needs a processor with AES and AVX2, or ARM's AES and SHA2".into());
-    }
-    let found = rustls_native_certs::load_native_certs();
+    let found =
+        tls::certificates().map_err(|problem| format!("cannot be downloaded: {problem}"))?;
     let certificates: Vec<_> = (found.certs.iter())
         .map(|certificate| Certificate::from_der(certificate).to_owned())
         .collect();
-    if certificates.is_empty() {
-        return Err(
-            "cannot be downloaded: this machine has no certificates; set SSL_CERT_FILE".into(),
-        );
-    }
     Ok(TlsConfig::builder()
         .root_certs(RootCerts::Specific(Arc::new(certificates)))
         .unversioned_rustls_crypto_provider(Arc::new(rustls_graviola::default_provider()))
         .build())
-}
-
-/// Whether the processor has what Graviola needs, which would end the program otherwise.
-fn able() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("aes")
-        && is_x86_feature_detected!("pclmulqdq")
-        && is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("bmi1")
-        && is_x86_feature_detected!("adx");
-    #[cfg(target_arch = "aarch64")]
-    return std::arch::is_aarch64_feature_detected!("aes")
-        && std::arch::is_aarch64_feature_detected!("pmull")
-        && std::arch::is_aarch64_feature_detected!("sha2");
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    false
 }

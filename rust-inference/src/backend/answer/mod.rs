@@ -3,3 +3,4 @@
 pub(super) mod output;
 pub(super) mod report;
 pub(super) mod stops;
+pub(super) mod vectors;

@@ -8,14 +8,17 @@ use ipc::{
 
 use super::Native;
 use crate::{
-    backend::{answer::report, request::before::encode},
+    backend::{
+        answer::{
+            report,
+            vectors::{check_texts, make_unit},
+        },
+        request::before::encode,
+    },
     model::Model,
     scheduler::{Found, Wanted},
     tokenizer::Piece,
 };
-
-/// Texts of one request.
-const MAX_TEXTS: usize = 256;
 
 impl Native {
     pub(super) async fn vectors(
@@ -57,19 +60,9 @@ impl Native {
 
 /// The tokens of each text, behind the one that begins every text in training, if the model has it.
 fn tokens(model: &Model, texts: &[String]) -> Result<Vec<Vec<u32>>, Status> {
-    if texts.is_empty() || texts.len() > MAX_TEXTS {
-        return Err(Status::invalid_argument(format!(
-            "{} texts; embed takes 1 to {MAX_TEXTS}",
-            texts.len()
-        ))
-        .with_hint(r#"for instance {"input":["one text","another"]}"#));
-    }
+    check_texts(texts)?;
     let beginning = model.tokenizer.control("<bos>");
     let one = |(index, text): (usize, &String)| {
-        if text.is_empty() {
-            return Err(Status::invalid_argument(format!("input[{index}] is empty"))
-                .with_hint("leave it out"));
-        }
         let mut tokens: Vec<u32> = beginning.into_iter().collect();
         tokens.extend(encode(&model.tokenizer, &[Piece::Text(text)])?);
         if tokens.is_empty() {
@@ -87,15 +80,4 @@ fn tokens(model: &Model, texts: &[String]) -> Result<Vec<Vec<u32>>, Status> {
         Ok(tokens)
     };
     texts.iter().enumerate().map(one).collect()
-}
-
-/// Makes the vector's length 1; what has none stays as it is.
-fn make_unit(values: &mut [f32]) {
-    let squares: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
-    if squares > 0.0 {
-        let length = squares.sqrt();
-        for value in values {
-            *value = (f64::from(*value) / length) as f32;
-        }
-    }
 }

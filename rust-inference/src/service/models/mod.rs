@@ -193,9 +193,13 @@ impl Models {
         Ok(entry)
     }
 
-    async fn list(&self) -> ModelList {
+    async fn list(self: &Arc<Self>) -> ModelList {
         let mut models = Vec::new();
         for (index, entry) in self.entries.iter().enumerate() {
+            if entry.offer.remote && entry.slot().backend.is_none() {
+                // Nothing is loaded: what comes of it is told below.
+                let _ = self.make(entry, false).await;
+            }
             let info = entry.info(index == 0);
             let backend = entry.slot().backend.clone();
             match backend {
