@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::sandbox::Isolation;
+use crate::{mount, sandbox::Isolation};
 
 /// Runs Python tools, each call in a confined process of its own, over a Unix domain socket.
 #[derive(Debug, Parser)]
@@ -28,6 +28,12 @@ pub(crate) struct Serve {
     /// Speak MCP on standard input and output, and listen nowhere
     #[arg(long, conflicts_with = "socket")]
     pub(crate) mcp: bool,
+    /// Mount an MCP server, whose tools are then called `NAME__TOOL`: NAME=command argument … (can be repeated)
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = mount::flag)]
+    pub(crate) mcp_server: Vec<mount::Spec>,
+    /// Mount the MCP servers of a file as other clients have it: {"mcpServers": {"NAME": {"command": …, "args": […]}}}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mcp_config: Option<PathBuf>,
     /// The directory of the tools' Python files [default: the example tools]
     #[arg(long, value_name = "DIR", env = "CALLSPAN_TOOLS")]
     pub(crate) tools: Option<PathBuf>,
@@ -100,6 +106,10 @@ pub(crate) enum Command {
     #[cfg(not(zygotes))]
     #[command(hide = true)]
     Worker(Worker),
+    /// What becomes an MCP server, when it is confined: started by this program itself
+    #[cfg(zygotes)]
+    #[command(hide = true)]
+    Server,
     /// The process that forks the tools' children: started by this program itself
     #[cfg(zygotes)]
     #[command(hide = true)]

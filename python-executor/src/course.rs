@@ -174,7 +174,7 @@ impl Course {
     }
 }
 
-fn sound(json: String) -> Result<String, Failure> {
+pub(crate) fn sound(json: String) -> Result<String, Failure> {
     if json.len() > MAX_RESULT {
         let why = format!("the result is larger than {MAX_RESULT} bytes");
         return Err(Failure::BadResult(why));

@@ -12,6 +12,7 @@ mod doctor;
 mod executor;
 mod interpreter;
 mod mcp;
+mod mount;
 mod outcome;
 mod paths;
 mod places;
@@ -42,6 +43,14 @@ fn main() -> ExitCode {
         Some(cli::Command::Zygote { plan }) => {
             zygote::main(&plan).map_err(|error| Failure::new(format!("zygote: {error}"), ""))
         }
+        #[cfg(zygotes)]
+        Some(cli::Command::Server) => Err(Failure::new(
+            match sandbox::Program::read() {
+                Ok(program) => program.run(),
+                Err(error) => format!("what is to be started cannot be read: {error}"),
+            },
+            "",
+        )),
         Some(cli::Command::Check { dir, serve }) => check::check(&dir, &serve),
         Some(cli::Command::Doctor { json, serve }) => doctor::doctor(json, &serve),
         None => start::serve(&cli.serve),

@@ -43,7 +43,7 @@ pub(crate) async fn watch(service: Arc<Tooling>, dir: PathBuf) {
         seen = now;
         let before = service.catalogue();
         match Catalogue::load(&service.executor, &dir, Some(&before)).await {
-            Ok(Some(catalogue)) => replace(&service, &before, catalogue),
+            Ok(Some(catalogue)) => replace(&service, &before, &catalogue),
             Ok(None) => {}
             Err(error) => say(&format!(
                 "{}: {error}; the tools stay as they were",
@@ -53,7 +53,7 @@ pub(crate) async fn watch(service: Arc<Tooling>, dir: PathBuf) {
     }
 }
 
-fn replace(service: &Tooling, before: &Catalogue, catalogue: Catalogue) {
+fn replace(service: &Tooling, before: &Catalogue, catalogue: &Catalogue) {
     for problem in &catalogue.problems {
         if !before.problems.contains(problem) {
             say(&format!("{}: {}", problem.file, problem.message));
@@ -64,8 +64,11 @@ fn replace(service: &Tooling, before: &Catalogue, catalogue: Catalogue) {
     }
     say(&format!("{} tools, read anew", catalogue.tools().len()));
     // It may wait for new zygotes.
-    tokio::task::block_in_place(|| catalogue::prepare(&service.executor, &catalogue));
+    tokio::task::block_in_place(|| catalogue::prepare(&service.executor, catalogue));
+    let catalogue = catalogue.with_servers(&service.servers);
     service.catalogue.send_replace(Arc::new(catalogue));
+    // One that changed meanwhile.
+    service.publish();
 }
 
 fn marks(dir: &Path) -> HashSet<Mark> {

@@ -12,7 +12,7 @@ use crate::{
     catalogue::{self, Catalogue},
     cli::Serve,
     executor::Executor,
-    mcp, paths,
+    mcp, mount, paths,
     places::Places,
     policy::{Declared, Deployment, Policy, effective},
     profile::Profile,
@@ -39,6 +39,13 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
         let _inside = runtime.enter();
         shutdown_on_signals().map_err(|error| Failure::new(error, ""))?
     };
+    let specs = mount::specs(&args.mcp_server, args.mcp_config.as_ref())?;
+    if cfg!(not(zygotes)) && !specs.is_empty() {
+        return Err(Failure::new(
+            "MCP servers are mounted on Linux only",
+            "leave out --mcp-server and --mcp-config",
+        ));
+    }
     let (executor, tools) = prepare(args)?;
     raise_open_files();
     let executor = Arc::new(executor);
@@ -72,12 +79,18 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
             tools.display(),
         ));
         catalogue::prepare(&executor, &catalogue);
+        let servers = mount::servers(&executor, specs);
         let service = Arc::new(Tooling {
             executor,
             catalogue: watch::Sender::new(Arc::new(catalogue)),
             places: Places::new(args.max_calls.into(), args.queue.into()),
             sessions: Sessions::new(args.sessions.into(), SESSION_IDLE),
+            servers,
         });
+        let servers = tokio::select! {
+            servers = mount::start(&service) => servers,
+            () = shutdown.cancelled() => return Ok(()),
+        };
         let watching = tokio::spawn(reload::watch(service.clone(), tools));
         let tidying = tokio::spawn(end_idle_sessions(service.clone()));
         let served = match door {
@@ -91,6 +104,7 @@ pub(crate) fn serve(args: &Serve) -> Result<(), Failure> {
         };
         watching.abort();
         tidying.abort();
+        servers.end().await;
         served.map_err(|error| Failure::new(error, ""))
     });
     // A thread that looks up a name for a tool may do so for long.

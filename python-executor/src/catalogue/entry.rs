@@ -7,7 +7,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use super::effort;
-use crate::{policy::Approval, profile::Profile};
+use crate::{mount::Mounted, policy::Approval, profile::Profile};
 
 /// Bytes of what one tool says of itself: all of it is told to the model with every question.
 const MAX_DECLARATION: usize = 64 << 10;
@@ -20,6 +20,8 @@ pub(crate) struct Entry {
     /// The name of the file that defines it.
     pub(crate) file: String,
     pub(crate) profile: Arc<Profile>,
+    /// The server whose tool it is, if it is not a file's.
+    pub(crate) mounted: Option<Mounted>,
     validator: Validator,
     /// Its schema refers to itself.
     recursive: bool,
@@ -55,9 +57,27 @@ impl Entry {
             },
             file: file.to_owned(),
             profile: profile.clone(),
+            mounted: None,
             validator,
             recursive,
             nullable,
+        })
+    }
+
+    /// A tool of a server.
+    pub(crate) fn mounted(
+        place: &str,
+        profile: &Arc<Profile>,
+        name: String,
+        mounted: Mounted,
+    ) -> Result<Self, String> {
+        let tool = &mounted.tool;
+        let description = tool.description.clone().unwrap_or_default().into_owned();
+        let parameters = Value::Object((*tool.input_schema).clone());
+        let entry = Self::new(place, profile, name, description, &parameters, Vec::new())?;
+        Ok(Self {
+            mounted: Some(mounted),
+            ..entry
         })
     }
 

@@ -22,6 +22,7 @@ use files::{Read, read_files};
 
 use crate::{
     executor::Executor,
+    mount::Server,
     outcome,
     policy::{Declared, Policy, Shortfall, effective, lines_for},
     profile::{Profile, ToolFile},
@@ -31,6 +32,9 @@ use crate::{
     start::say,
     supervisor::Cold,
 };
+
+/// What the place of a server's tools begins with; no file's name does.
+pub(crate) const MOUNTED: &str = "mcp:";
 
 /// All tools, in the order of their files' names, and what could not be used.
 #[derive(Debug, Default)]
@@ -122,6 +126,35 @@ impl Catalogue {
         catalogue.notes.extend(notes);
         catalogue.files = files;
         Ok(Some(catalogue))
+    }
+
+    /// The tools of the files, and those of the servers as they are now.
+    #[must_use]
+    pub(crate) fn with_servers(&self, servers: &[Arc<Server>]) -> Self {
+        let of_files = |place: &str| !place.starts_with(MOUNTED);
+        let mut all = Self {
+            entries: (self.entries.iter().filter(|entry| of_files(&entry.file)))
+                .cloned()
+                .collect(),
+            problems: (self
+                .problems
+                .iter()
+                .filter(|problem| of_files(&problem.file)))
+            .cloned()
+            .collect(),
+            notes: self.notes.clone(),
+            files: self.files.clone(),
+            declarations: OnceLock::new(),
+        };
+        for server in servers {
+            let (entries, problems) = server.entries();
+            all.problems.extend(problems);
+            for entry in entries {
+                let file = entry.file.clone();
+                all.insert(&file, Arc::new(entry));
+            }
+        }
+        all
     }
 
     fn problem(&mut self, file: &str, message: impl Into<String>) {
@@ -246,7 +279,8 @@ impl Catalogue {
     /// What children are made for.
     pub(crate) fn profiles(&self) -> HashMap<u64, Arc<Profile>> {
         let profile = |entry: &Arc<Entry>| (entry.profile.id, entry.profile.clone());
-        self.entries.iter().map(profile).collect()
+        let of_files = self.entries.iter().filter(|entry| entry.mounted.is_none());
+        of_files.map(profile).collect()
     }
 }
 

@@ -25,7 +25,7 @@ const MAX_REQUESTS: usize = 256;
 /// Requests that were read and not yet answered. A client may use an id twice.
 type UnderWay = Arc<Mutex<HashMap<RequestId, Vec<OwnedSemaphorePermit>>>>;
 
-pub(super) struct Lines<Role, R, W> {
+pub(crate) struct Lines<Role, R, W> {
     role: PhantomData<fn() -> Role>,
     reader: BufReader<R>,
     /// What was read of a line, so that reading it can be given up and gone on with.
@@ -39,7 +39,11 @@ pub(super) struct Lines<Role, R, W> {
     under_way: UnderWay,
     /// The peer is: it says nothing more, or hears nothing more.
     gone: CancellationToken,
+    rubbish: Option<Rubbish>,
 }
+
+/// Hears of lines that are no messages; false: no more of them are borne.
+type Rubbish = Box<dyn FnMut(&str) -> bool + Send>;
 
 enum Read {
     Line,
@@ -53,7 +57,7 @@ where
     R: AsyncRead + Send + Unpin,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    pub(super) fn new(reader: R, writer: W, most: usize, gone: CancellationToken) -> Self {
+    pub(crate) fn new(reader: R, writer: W, most: usize, gone: CancellationToken) -> Self {
         Self {
             role: PhantomData,
             reader: BufReader::new(reader),
@@ -64,6 +68,15 @@ where
             slots: Arc::new(Semaphore::new(MAX_REQUESTS)),
             under_way: UnderWay::default(),
             gone,
+            rubbish: None,
+        }
+    }
+
+    /// Lines that are no messages are told here, and not to the peer.
+    pub(crate) fn with_rubbish(self, hear: impl FnMut(&str) -> bool + Send + 'static) -> Self {
+        Self {
+            rubbish: Some(Box::new(hear)),
+            ..self
         }
     }
 
@@ -96,18 +109,20 @@ where
         }
     }
 
-    fn message(&mut self) -> Option<Result<RxJsonRpcMessage<Role>, ErrorData>> {
+    /// Nothing: the line is empty. Wrong: what it was, and what is wrong.
+    fn message(&mut self) -> Option<Result<RxJsonRpcMessage<Role>, (String, ErrorData)>> {
         let line = std::mem::take(&mut self.line);
         let text = line.trim_ascii();
         if text.is_empty() {
             return None;
         }
         Some(serde_json::from_slice(text).map_err(|error| {
-            if error.is_data() {
+            let wrong = if error.is_data() {
                 ErrorData::invalid_request(format!("this is no message of MCP: {error}"), None)
             } else {
                 ErrorData::parse_error(format!("this is no JSON: {error}"), None)
-            }
+            };
+            (String::from_utf8_lossy(text).into_owned(), wrong)
         }))
     }
 
@@ -197,7 +212,7 @@ where
                 Ok(Read::Line) => self.message(),
                 Ok(Read::TooLong) => {
                     let why = format!("a message is longer than {} bytes", self.most);
-                    Some(Err(ErrorData::invalid_request(why, None)))
+                    Some(Err((why.clone(), ErrorData::invalid_request(why, None))))
                 }
                 Ok(Read::End) | Err(_) => {
                     gone.cancel();
@@ -206,7 +221,15 @@ where
             };
             match message {
                 None => {}
-                Some(Err(error)) => self.complain(error, slot),
+                Some(Err((line, error))) => match &mut self.rubbish {
+                    None => self.complain(error, slot),
+                    Some(hear) => {
+                        if !hear(&line) {
+                            gone.cancel();
+                            return None;
+                        }
+                    }
+                },
                 Some(Ok(message)) => {
                     match &message {
                         JsonRpcMessage::Request(request) => self.begin(&request.id, slot),

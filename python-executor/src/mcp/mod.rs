@@ -1,4 +1,5 @@
-//! The Model Context Protocol, by the official SDK (rmcp): here the tools are served to whoever speaks it. What a call
+//! The Model Context Protocol, by the official SDK (rmcp): here the tools are served to whoever speaks it, and here is how
+//! its messages travel both ways. What a call
 //! is, who may run how much, and what confines it is the rest of this program's; here words are translated.
 
 mod face;
@@ -17,7 +18,7 @@ use crate::{
     service::{self, Tooling},
 };
 use face::Face;
-use lines::Lines;
+pub(crate) use lines::Lines;
 
 /// Bytes of a message that is taken.
 const MAX_LINE: usize = ipc::frame::DEFAULT_MAX_FRAME_BYTES as usize;

@@ -33,7 +33,12 @@ fn tool(entry: &Entry, confined: bool) -> Tool {
         ours.description.clone(),
         Arc::new(schema),
     );
-    if confined {
+    if let Some(mounted) = &entry.mounted {
+        // What a server says of its tool stays what it says.
+        tool.title.clone_from(&mounted.tool.title);
+        tool.annotations.clone_from(&mounted.tool.annotations);
+        tool.output_schema.clone_from(&mounted.tool.output_schema);
+    } else if confined {
         tool.annotations = Some(annotations(&entry.profile.policy));
     }
     tool

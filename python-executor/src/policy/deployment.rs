@@ -13,9 +13,12 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::section::{KEYS, Section, Written, unknown_key};
+use super::{
+    section::{KEYS, Section, Written, unknown_key},
+    server::{Server, server},
+};
 
-const TOP: [&str; 4] = ["grant_declared", "default", "tools", "code"];
+const TOP: [&str; 5] = ["grant_declared", "default", "tools", "code", "mcp"];
 /// A policy file is written by hand.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -31,6 +34,8 @@ pub(crate) struct Deployment {
     pub(super) tools: BTreeMap<String, Section>,
     /// Snippets of code that a model wrote.
     pub(super) code: Section,
+    /// MCP servers.
+    pub(super) servers: BTreeMap<String, Server>,
 }
 
 /// Why a policy file cannot be used.
@@ -47,7 +52,7 @@ pub(crate) enum BadPolicy {
 }
 
 /// What is wrong, and where in the text.
-type Fault = (Range<usize>, String);
+pub(super) type Fault = (Range<usize>, String);
 
 impl Deployment {
     pub(crate) fn load(path: &Path) -> Result<Self, BadPolicy> {
@@ -94,6 +99,13 @@ impl Deployment {
                             .insert(name.get_ref().clone().into_owned(), section(tool, base)?);
                     }
                 }
+                "mcp" => {
+                    for (name, said) in table(value)? {
+                        deployment
+                            .servers
+                            .insert(name.get_ref().clone().into_owned(), server(said, base)?);
+                    }
+                }
                 unknown => {
                     // The keys of a policy stand in a section.
                     let why = if KEYS.contains(&unknown) {
@@ -114,14 +126,14 @@ impl Deployment {
     }
 }
 
-fn table<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Result<&'a DeTable<'i>, Fault> {
+pub(super) fn table<'a, 'i>(value: &'a Spanned<DeValue<'i>>) -> Result<&'a DeTable<'i>, Fault> {
     value
         .get_ref()
         .as_table()
         .ok_or_else(|| (value.span(), "this is a section: write [name]".to_owned()))
 }
 
-fn section(value: &Spanned<DeValue<'_>>, base: Option<&Path>) -> Result<Section, Fault> {
+pub(super) fn section(value: &Spanned<DeValue<'_>>, base: Option<&Path>) -> Result<Section, Fault> {
     let table = table(value)?;
     for key in table.keys() {
         if !KEYS.contains(&key.get_ref().as_ref()) {

@@ -7,6 +7,7 @@ mod effective;
 mod endpoint;
 mod paths;
 mod section;
+mod server;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub(crate) use deployment::Deployment;
 pub(crate) use effective::{Shortfall, effective, lines_for};
 pub(crate) use endpoint::{Endpoint, Host};
 pub(crate) use section::Declared;
+pub(crate) use server::ServerPolicy;
 
 /// Whether a person is asked before a call of a tool runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

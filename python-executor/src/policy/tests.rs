@@ -470,3 +470,39 @@ fn a_policy_keeps_its_value_through_json() {
         "{text}"
     );
 }
+
+#[test]
+fn a_servers_part_gives_it_what_it_says_and_what_holds_for_all_tools_gives_it_nothing() {
+    let text = "[default]\nread = [\"/all\"]\nwall_ms = 1\n\
+        [mcp.notes]\nread = [\"notes\"]\nprocesses = 9\nmemory_mib = 100\napproval = \"auto\"\n";
+    let mut deployment = file(text);
+    let notes = deployment.of_server("notes");
+    assert_eq!(notes.policy.read, paths(&["/base/notes"]));
+    assert_eq!((notes.processes, notes.policy.memory_mib), (9, 100));
+    assert_eq!(notes.policy.approval, Approval::Auto);
+    assert_eq!(deployment.named_servers().collect::<Vec<_>>(), ["notes"]);
+    let other = deployment.of_server("other");
+    let nothing = Policy {
+        wall_ms: 30_000,
+        ..Policy::default()
+    };
+    assert_eq!((other.policy, other.processes), (nothing, 64));
+    deployment.wall_ms = Some(700);
+    assert_eq!(deployment.of_server("other").policy.wall_ms, 700);
+}
+
+#[test]
+fn what_a_server_cannot_be_given_is_told_with_its_line() {
+    for (line, why) in [
+        ("network = [\"a:1\"]", "an MCP server has no network"),
+        ("processes = 0", "processes: it is a number from 1 to 4096"),
+        ("proceses = 3", "did you mean processes?"),
+        ("output_kib = 3", "there is no key \"output_kib\""),
+        ("wall_ms = 0", "wall_ms: it is 0"),
+    ] {
+        let text = format!("[mcp.notes]\n{line}\n");
+        let (at, said) = Deployment::parse(&text, None).unwrap_err();
+        assert!(said.contains(why), "{line}: {said}");
+        assert!(at.start >= 12, "{line}: {at:?}");
+    }
+}

@@ -35,9 +35,9 @@ use super::{
 };
 
 /// The name of the machine inside.
-const HOSTNAME: &[u8] = b"callspan";
+pub(super) const HOSTNAME: &[u8] = b"callspan";
 /// Anyone may write there.
-const NULL: &str = "/dev/null";
+pub(super) const NULL: &str = "/dev/null";
 
 pub(crate) struct Jail {
     plan: Plan,
@@ -146,7 +146,7 @@ fn wall_off(
     match unsafe { libc::fork() } {
         0 => {}
         pid => match Pid::from_raw(pid) {
-            Some(zygote) if pid > 0 => nanny::watch(zygote, lifeline, identity),
+            Some(zygote) if pid > 0 => nanny::watch(zygote, lifeline, Some(identity)),
             _ => return Err(unavailable("fork", &io::Error::last_os_error()).into()),
         },
     }

@@ -36,6 +36,15 @@ pub(super) fn version() -> i64 {
 
 /// `readable` can be read, `writable` written too, nothing executed, no TCP.
 pub(super) fn rules(readable: &[PathBuf], writable: &[&Path]) -> Result<RulesetCreated, Failed> {
+    rules_with(&[], readable, writable)
+}
+
+/// The same for a program that starts others: these, which can be read as well.
+pub(super) fn rules_with(
+    executable: &[PathBuf],
+    readable: &[PathBuf],
+    writable: &[&Path],
+) -> Result<RulesetCreated, Failed> {
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(ABI::V1))?
@@ -44,14 +53,19 @@ pub(super) fn rules(readable: &[PathBuf], writable: &[&Path]) -> Result<RulesetC
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?;
-    let readable = readable.iter().map(|path| (path.as_path(), false));
-    let writable = writable.iter().map(|path| (*path, true));
-    readable
+    let of = |paths: &'_ [PathBuf], access| {
+        let paths: Vec<_> = paths.iter().map(|path| (path.clone(), access)).collect();
+        paths
+    };
+    let writable = writable.iter().map(|path| ((*path).to_owned(), write()));
+    of(executable, read() | AccessFs::Execute)
+        .into_iter()
+        .chain(of(readable, read()))
         .chain(writable)
-        .try_fold(rules, |rules, (path, writable)| {
+        .try_fold(rules, |rules, (path, access)| {
             // What does not exist can neither be read nor written.
             match PathFd::new(path) {
-                Ok(at) => allow(rules, at, writable),
+                Ok(at) => allow(rules, at, access),
                 Err(_) => Ok(rules),
             }
         })
@@ -62,17 +76,25 @@ pub(super) fn grant(rules: RulesetCreated, grants: &[Grant]) -> Result<RulesetCr
     grants
         .iter()
         .try_fold(rules, |rules, grant| match grant.open() {
-            Ok(at) => allow(rules, at, grant.writable),
+            Ok(at) => allow(rules, at, if grant.writable { write() } else { read() }),
             Err(_) => Ok(rules),
         })
 }
 
-fn allow(rules: RulesetCreated, at: impl AsFd, writable: bool) -> Result<RulesetCreated, Failed> {
-    let mut access: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
-    if writable {
-        access = AccessFs::from_all(NEWEST)
-            & !(AccessFs::Execute | AccessFs::MakeSock | AccessFs::MakeBlock | AccessFs::MakeChar);
-    }
+fn read() -> BitFlags<AccessFs> {
+    AccessFs::ReadFile | AccessFs::ReadDir
+}
+
+fn write() -> BitFlags<AccessFs> {
+    AccessFs::from_all(NEWEST)
+        & !(AccessFs::Execute | AccessFs::MakeSock | AccessFs::MakeBlock | AccessFs::MakeChar)
+}
+
+fn allow(
+    rules: RulesetCreated,
+    at: impl AsFd,
+    mut access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, Failed> {
     if !FileType::from_raw_mode(fstat(&at)?.st_mode).is_dir() {
         access &= AccessFs::from_file(NEWEST);
     }

@@ -43,6 +43,25 @@ impl Limits {
         set("address space limit", libc::RLIMIT_AS, space)
     }
 
+    /// For a program that takes this one's place and serves many calls, each of whose time others bound. `processes`: how
+    /// many it may have, threads included, where the kernel counts them apart from all others of the same user.
+    #[cfg(zygotes)]
+    pub(super) fn apply_to_program(&self, processes: Option<u64>) -> io::Result<()> {
+        set("core limit", libc::RLIMIT_CORE, 0)?;
+        set("locked memory limit", libc::RLIMIT_MEMLOCK, 0)?;
+        set("message queue limit", libc::RLIMIT_MSGQUEUE, 0)?;
+        set("signals limit", libc::RLIMIT_SIGPENDING, MAX_SIGNALS)?;
+        set("stack limit", libc::RLIMIT_STACK, STACK)?;
+        set("file size limit", libc::RLIMIT_FSIZE, self.scratch)?;
+        set("open files limit", libc::RLIMIT_NOFILE, self.open_files)?;
+        // Not the address space: some interpreters reserve much more of it than they ever use.
+        set("memory limit", libc::RLIMIT_DATA, self.memory)?;
+        match processes {
+            Some(processes) => set("process limit", libc::RLIMIT_NPROC, processes),
+            None => Ok(()),
+        }
+    }
+
     /// Those that every system has, and keeps: macOS keeps none of the address space. `used`: processor time that the
     /// process has used already.
     pub(crate) fn apply_anywhere(&self, used: Duration) -> io::Result<()> {

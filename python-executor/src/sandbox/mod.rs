@@ -20,6 +20,7 @@ mod nanny;
 mod plan;
 #[cfg(zygotes)]
 mod privileges;
+mod program;
 #[cfg(zygotes)]
 mod readable;
 #[cfg(zygotes)]
@@ -43,6 +44,7 @@ pub(crate) use limits::Limits;
 #[cfg(zygotes)]
 pub(crate) use limits::THREADS;
 pub(crate) use plan::{Grant, Level, Plan};
+pub(crate) use program::Program;
 #[cfg(zygotes)]
 pub(crate) use refusal::refusal;
 #[cfg(not(zygotes))]

@@ -1,21 +1,31 @@
 //! The process that stays behind when its child becomes the first of the jail's processes. The supervisor knows only
-//! this one: it ends when the zygote ends, and the zygote ends with it, or when the supervisor is gone.
+//! this one: it ends when the zygote ends, and the zygote ends with it, or when the supervisor is gone. An MCP server has
+//! one, too; where it has no namespaces with which the kernel ends what it started, its nanny does.
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid},
+    process::{
+        Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, pidfd_send_signal,
+        set_child_subreaper, wait, waitpid,
+    },
 };
 
 use super::{namespaces::Identity, privileges};
 
 /// Does nothing else until the zygote is gone. The status is the zygote's, or what a shell would make of its signal.
-pub(super) fn watch(zygote: Pid, lifeline: BorrowedFd<'_>, identity: Identity) -> ! {
+pub(super) fn watch(zygote: Pid, lifeline: BorrowedFd<'_>, identity: Option<Identity>) -> ! {
     let status = match prepare(zygote, lifeline, identity) {
-        Ok((process, lifeline)) => wait(zygote, &process, lifeline),
+        Ok((process, lifeline)) => {
+            let status = watch_over(zygote, &process, lifeline);
+            if identity.is_none() {
+                sweep();
+            }
+            status
+        }
         Err(error) => {
-            eprintln!("python-executor: the zygote cannot be watched: {error}");
+            eprintln!("python-executor: a process cannot be watched: {error}");
             1
         }
     };
@@ -27,10 +37,14 @@ pub(super) fn watch(zygote: Pid, lifeline: BorrowedFd<'_>, identity: Identity) -
 fn prepare(
     zygote: Pid,
     lifeline: BorrowedFd<'_>,
-    identity: Identity,
+    identity: Option<Identity>,
 ) -> std::io::Result<(OwnedFd, BorrowedFd<'_>)> {
     let process = pidfd_open(zygote, PidfdFlags::empty())?;
-    identity.assume()?;
+    match identity {
+        Some(identity) => identity.assume()?,
+        // What its children leave behind becomes its own.
+        None => set_child_subreaper(Some(getpid()))?,
+    }
     privileges::drop_all(false)?;
     let keep = [process.as_raw_fd(), lifeline.as_raw_fd()];
     let (low, high) = (keep[0].min(keep[1]), keep[0].max(keep[1]));
@@ -43,7 +57,22 @@ fn prepare(
     Ok((process, lifeline))
 }
 
-fn wait(zygote: Pid, process: &OwnedFd, lifeline: BorrowedFd<'_>) -> i32 {
+/// Kills what is left of what the child had started, until nothing is.
+fn sweep() {
+    loop {
+        let left = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+        let pids = left.split_whitespace().filter_map(|pid| pid.parse().ok());
+        for pid in pids.filter_map(Pid::from_raw) {
+            // It is our child, so that its number is its own until it is waited for.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        if wait(WaitOptions::empty()).is_err() {
+            return;
+        }
+    }
+}
+
+fn watch_over(zygote: Pid, process: &OwnedFd, lifeline: BorrowedFd<'_>) -> i32 {
     loop {
         // Of the lifeline only its end is waited for, which needs no flag.
         let mut both = [

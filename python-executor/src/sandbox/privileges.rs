@@ -22,6 +22,19 @@ pub(super) fn drop_all(all: bool) -> io::Result<()> {
     keep(CapabilitySet::empty())
 }
 
+/// For good, for a program that takes this one's place.
+pub(super) fn drop_before_exec() -> io::Result<()> {
+    gain_nothing()?;
+    if capabilities(None)?
+        .effective
+        .contains(CapabilitySet::SETPCAP)
+    {
+        empty_bounds()?;
+    }
+    clear_ambient_capability_set()?;
+    keep(CapabilitySet::empty())
+}
+
 /// For a zygote: what it needs to give each child its own mounts and processes, and no more; nothing, if they have none.
 pub(super) fn keep_for_forking(needed: bool) -> io::Result<()> {
     gain_nothing()?;

@@ -27,7 +27,7 @@ pub(super) const STAGE: &str = "/stage";
 /// Names in the root that are the jail's own.
 const OURS: [&str; 6] = ["venv", "callspan", "tools", "box", "stage", "proc"];
 /// Of the system, as far as a host has it.
-const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+pub(super) const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// Public files of /etc: where libraries are, what time it is, whose certificates are believed.
 pub(super) const SETTINGS: [&str; 7] = [
     "/etc/ld.so.cache",
@@ -86,50 +86,66 @@ fn while_<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Fail
 
 /// Takes copies of all that the plan names.
 pub(super) fn gather(plan: &Plan, inside: &Inside) -> Result<Pieces, Failed> {
-    // Nothing that is mounted here is to be seen outside, nor the other way round.
-    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-    mount_change("/", private).map_err(while_("making mounts private"))?;
-    let mut gathered = Gathered(Vec::new());
-    for name in SYSTEM {
-        gathered.like_the_host(&Path::new("/").join(name))?;
-    }
-    for path in SETTINGS.iter().chain(&["/nix/store"]) {
-        gathered.like_the_host(Path::new(path))?;
-    }
-    for path in DEVICES {
-        gathered.tree(Path::new(path), Path::new(path), DEVICE)?;
-    }
+    let mut gathered = Gathered::system()?;
     gathered.venv(&plan.venv, &inside.venv)?;
     if ablation::off("private root") {
         gathered.tree(Path::new("/tmp"), Path::new("/tmp"), WRITABLE)?;
     }
     gathered.tree(&plan.package, &inside.package, READ_ONLY)?;
     gathered.tree(&plan.tools, &inside.tools, READ_ONLY)?;
-    let mut readable: Vec<&PathBuf> = plan.readable.iter().collect();
-    readable.sort();
-    for path in readable {
-        if !gathered.has(path) {
-            own_name(path).map_err(while_(path.display().to_string()))?;
-            gathered.tree(path, path, READ_ONLY)?;
-        }
-    }
-    let mut granted = plan.granted.clone();
-    granted.sort();
-    let grants = granted.iter().filter_map(stage);
-    Ok(Pieces {
-        grants: grants.collect::<Result<_, _>>()?,
-        common: gathered
-            .0
-            .iter()
-            .filter_map(|piece| own_name(piece.at()).ok())
-            .collect(),
-        all: gathered.0,
-    })
+    gathered.with(&plan.readable, &plan.granted)
+}
+
+/// Takes copies of what a program of somebody else's is to see beside the system.
+pub(super) fn gather_for_program(
+    readable: &[PathBuf],
+    granted: &[Grant],
+) -> Result<Pieces, Failed> {
+    Gathered::system()?.with(readable, granted)
 }
 
 struct Gathered(Vec<Piece>);
 
 impl Gathered {
+    /// What all see of the machine.
+    fn system() -> Result<Self, Failed> {
+        // Nothing that is mounted here is to be seen outside, nor the other way round.
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        mount_change("/", private).map_err(while_("making mounts private"))?;
+        let mut gathered = Self(Vec::new());
+        for name in SYSTEM {
+            gathered.like_the_host(&Path::new("/").join(name))?;
+        }
+        for path in SETTINGS.iter().chain(&["/nix/store"]) {
+            gathered.like_the_host(Path::new(path))?;
+        }
+        for path in DEVICES {
+            gathered.tree(Path::new(path), Path::new(path), DEVICE)?;
+        }
+        Ok(gathered)
+    }
+
+    fn with(mut self, readable: &[PathBuf], granted: &[Grant]) -> Result<Pieces, Failed> {
+        let mut readable: Vec<&PathBuf> = readable.iter().collect();
+        readable.sort();
+        for path in readable {
+            if !self.has(path) {
+                own_name(path).map_err(while_(path.display().to_string()))?;
+                self.tree(path, path, READ_ONLY)?;
+            }
+        }
+        let mut granted = granted.to_vec();
+        granted.sort();
+        let grants = granted.iter().filter_map(stage);
+        Ok(Pieces {
+            grants: grants.collect::<Result<_, _>>()?,
+            common: (self.0.iter())
+                .filter_map(|piece| own_name(piece.at()).ok())
+                .collect(),
+            all: self.0,
+        })
+    }
+
     /// Whether this path is already to be seen.
     fn has(&self, path: &Path) -> bool {
         self.0

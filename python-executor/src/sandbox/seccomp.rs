@@ -2,7 +2,9 @@
 //!
 //! `policy/seccomp-allow.json` is the zygote's: what it, its children and their tools call, and what only an attacker
 //! calls. It is long, so it is installed once. `policy/seccomp-deny.json` is short and for each child: what zygotes and
-//! children need before a tool's code runs, and tools do not. An entry with `only` is for one architecture, one with
+//! children need before a tool's code runs, and tools do not. `policy/seccomp-server.json` is for programs of others (MCP
+//! servers), of which nobody knows what they call: what they are refused, at every level and, where they share the machine
+//! with others, `beside` these. An entry with `only` is for one architecture, one with
 //! `spare` for a call that well-behaved tools may make and Debian's Python on this machine does not.
 
 use std::collections::HashMap;
@@ -14,6 +16,7 @@ use super::ablation;
 
 const ALLOW: &str = include_str!("../../policy/seccomp-allow.json");
 const DENY: &str = include_str!("../../policy/seccomp-deny.json");
+const SERVER: &str = include_str!("../../policy/seccomp-server.json");
 
 /// The compiled lists, in the order in which they are installed: the last has the last word on how a call fails.
 #[derive(Debug)]
@@ -40,6 +43,40 @@ impl Filters {
     pub(super) fn apply_to_child(&self) -> Result<(), String> {
         apply(&self.child)
     }
+}
+
+/// For a program of somebody else's, for good. `beside`: there are other processes that it can see.
+pub(super) fn confine_program(beside: bool) -> Result<(), String> {
+    let arch = std::env::consts::ARCH;
+    let mut lists: Map<String, Value> =
+        serde_json::from_str(SERVER).map_err(|no| no.to_string())?;
+    if !beside {
+        lists.remove("beside");
+    }
+    if arch == "x86_64" {
+        apply(&[no_x32()])?;
+    }
+    apply(&compile(&Value::Object(lists).to_string(), arch)?)
+}
+
+/// x86-64 kernels may have all calls a second time, by numbers from 2^30 on, which a list of refused calls would miss.
+fn no_x32() -> BpfProgram {
+    let step = |code: u32, jf, k| seccompiler::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf,
+        k,
+    };
+    vec![
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 1, 1 << 30),
+        step(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
+        ),
+        step(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+    ]
 }
 
 fn apply(programs: &[BpfProgram]) -> Result<(), String> {
@@ -92,8 +129,8 @@ mod tests {
     const BOTH: [&str; 2] = ["x86_64", "aarch64"];
 
     fn entries() -> Vec<Value> {
-        let lists =
-            [ALLOW, DENY].map(|text| serde_json::from_str::<Map<String, Value>>(text).unwrap());
+        let lists = [ALLOW, DENY, SERVER]
+            .map(|text| serde_json::from_str::<Map<String, Value>>(text).unwrap());
         let lists = lists.iter().flat_map(Map::values);
         lists
             .flat_map(|list| list["filter"].as_array().unwrap().clone())
@@ -112,8 +149,8 @@ mod tests {
 
     #[test]
     fn every_entry_has_a_reason_and_no_two_are_the_same() {
-        let mut seen = BTreeSet::new();
-        for list in [ALLOW, DENY] {
+        for list in [ALLOW, DENY, SERVER] {
+            let mut seen = BTreeSet::new();
             let lists: Map<String, Value> = serde_json::from_str(list).unwrap();
             for (name, list) in lists {
                 for entry in list["filter"].as_array().unwrap() {
@@ -234,6 +271,7 @@ mod tests {
         for arch in BOTH {
             assert_eq!(compile(ALLOW, arch).unwrap().len(), 3);
             assert_eq!(compile(DENY, arch).unwrap().len(), 2);
+            assert_eq!(compile(SERVER, arch).unwrap().len(), 3);
         }
         assert!(compile(ALLOW, "mips").unwrap_err().contains("mips"));
     }

@@ -21,7 +21,9 @@ use crate::{
     call::{self, Bounds, End, Finished, GOING},
     catalogue::Catalogue,
     executor::Executor,
-    mcp, outcome,
+    mcp,
+    mount::{self, Server},
+    outcome,
     places::{Place, Places},
     policy::Policy,
     profile::Profile,
@@ -55,6 +57,7 @@ pub(crate) struct Tooling {
     pub(crate) catalogue: watch::Sender<Arc<Catalogue>>,
     pub(crate) places: Arc<Places>,
     pub(crate) sessions: Sessions,
+    pub(crate) servers: Vec<Arc<Server>>,
 }
 
 /// What the server says of itself.
@@ -86,6 +89,13 @@ impl Tooling {
         self.catalogue.borrow().clone()
     }
 
+    /// Shows the servers' tools as they are now.
+    pub(crate) fn publish(&self) {
+        self.catalogue.send_modify(|catalogue| {
+            *catalogue = Arc::new(catalogue.with_servers(&self.servers));
+        });
+    }
+
     async fn call(
         &self,
         call: &CallTool,
@@ -110,6 +120,15 @@ impl Tooling {
             arguments: arguments.to_owned(),
         };
         let (place, queue_us) = self.place(request).await?;
+        if let Some(mounted) = &entry.mounted {
+            let wall = self.bounds(policy, request).wall;
+            let (done, used) = mounted.call(arguments, wall, request, answer).await?;
+            let result = ToolResult {
+                queue_us,
+                ..self.told_by_server(call, done, used)
+            };
+            return Ok((result, None));
+        }
         let taken = self.executor.take(&entry.profile).await;
         let (mut child, origin) = taken.map_err(|error| not_run(&error))?;
         let listener = ToClient {
@@ -217,6 +236,28 @@ impl Tooling {
             name: name.to_owned(),
             call_id: call_id.to_owned(),
             artefacts: finished.artefacts,
+            ..ToolResult::default()
+        }
+    }
+
+    /// What a server's tool did.
+    fn told_by_server(
+        &self,
+        call: &CallTool,
+        done: mount::Answer,
+        used: mount::Used,
+    ) -> ToolResult {
+        ToolResult {
+            outcome: done.outcome.to_owned(),
+            result: done.result,
+            error: done.error,
+            wall_us: micros(used.wall),
+            cpu_us: micros(used.cpu),
+            isolation: Some(self.executor.supervisor.protection.report()),
+            name: call.name.clone(),
+            call_id: call.call_id.clone(),
+            artefacts: done.files,
+            start: "server".to_owned(),
             ..ToolResult::default()
         }
     }

@@ -137,6 +137,16 @@ impl Tooling {
         request: &Request,
         answer: &Answer,
     ) -> Result<Value, (String, String)> {
+        if let Some(mounted) = &entry.mounted {
+            let wall = self.bounds(&entry.profile.policy, request).wall;
+            let done = mounted.call(&arguments, wall, request, answer).await;
+            let (done, _) = done.map_err(|no| ("cancelled".to_owned(), no.to_string()))?;
+            return match done.error {
+                None => serde_json::from_str(&done.result)
+                    .map_err(|error| ("bad_result".to_owned(), error.to_string())),
+                Some(error) => Err((error.r#type, error.message)),
+            };
+        }
         let work = Work::Call {
             name: entry.tool.name.clone(),
             arguments,

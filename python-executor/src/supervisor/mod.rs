@@ -38,7 +38,9 @@ use crate::{
         channel::{Kind, SEAL, Seal, frame},
         work::Warm,
     },
-    sandbox::{Cgroups, Grant, Group, Isolation, Lack, Level, Plan, Protection, Unavailable},
+    sandbox::{
+        Cgroups, Grant, Group, Isolation, Lack, Level, Limits, Plan, Protection, Unavailable,
+    },
 };
 
 /// How nice a process is that gives way: it gets a tenth of what another gets.
@@ -242,6 +244,12 @@ impl Supervisor {
             return None;
         }
         zygotes.get(turn as usize % zygotes.len()).cloned()
+    }
+
+    /// A group for a process that is no child of a zygote's; nothing where there are none.
+    pub(crate) fn group(&self, limits: &Limits) -> Option<io::Result<Group>> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.groups.as_ref().map(|groups| groups.create(id, limits))
     }
 
     /// Gives a zygote no more orders. Its children's calls go on; with the last of them it is killed.

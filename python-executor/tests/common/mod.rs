@@ -10,6 +10,7 @@
 )]
 
 pub mod mcp;
+pub mod mounting;
 
 use std::{
     path::{Path, PathBuf},
