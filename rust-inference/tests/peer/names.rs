@@ -90,7 +90,7 @@ fn an_old_ollama_lists_its_models_elsewhere() {
     fake.posts([hi()]);
     let server = serve(&format!("far=openai:{}", fake.url), &[], &[]);
     assert_eq!(models(&server)[0]["name"], "far/llama3.2:latest");
-    assert_eq!(server.detail("server"), "Ollama 0.1.40");
+    assert_eq!(server.detail("software"), "Ollama 0.1.40");
     let (_, _, done) = ask(&server, &hello());
     assert_eq!(done["done"]["model"], "far/llama3.2:latest");
 }

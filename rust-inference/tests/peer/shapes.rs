@@ -153,7 +153,13 @@ fn calls_of_a_whole_answer_are_read_in_every_shape() {
             json!([{"type": "text", "text": ""}]),
         ] {
             // A reason that says nothing of calls, or none at all, does not matter.
-            for finish in [json!("tool_calls"), json!("stop"), json!("eos_token")] {
+            for finish in [
+                json!("tool_calls"),
+                json!("stop"),
+                json!("eos_token"),
+                json!(""),
+                json!(null),
+            ] {
                 let mut body = message(
                     &json!({"role": "assistant", "content": content, "tool_calls": calls, "reasoning_content": "Hm", "function_call": null}),
                     "",
@@ -309,7 +315,7 @@ fn a_prompt_goes_to_completions_but_not_to_ollama_which_would_dress_it() {
     fake.get("/api/version", answer(&json!({"version": "0.13.3"})));
     let (_, _, refused) = ask(&server, &json!({"prompt": "Once upon"}));
     assert_eq!(refused["error"]["code"], "UNIMPLEMENTED", "{refused}");
-    assert_eq!(server.detail("server"), "Ollama 0.13.3");
+    assert_eq!(server.detail("software"), "Ollama 0.13.3");
 }
 
 #[test]

@@ -29,6 +29,9 @@ fn text_is_the_same_wherever_a_stream_is_cut_and_however_its_lines_end() {
             stream.replace("data: {", ": ping\nevent: message\nid: 7\ndata: {")
         ),
         stream.replace("data: [DONE]\n\n", ""),
+        // Why it ends is said with each piece, as far as it goes, or never.
+        stream.replace("\"finish_reason\":null", "\"finish_reason\":\"\""),
+        stream.replace("\"finish_reason\":\"stop\"", "\"finish_reason\":null"),
         stream.replace("\n\ndata: [DONE]\n\n", ""),
     ];
     for stream in streams {
@@ -175,6 +178,14 @@ fn a_stream_that_goes_wrong_ends_in_an_error_that_says_so() {
     let unfinished = Act::Send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ndata:\r\n".into());
     for (acts, code, told_of) in [
         (begin(), "UNAVAILABLE", "in the middle"),
+        (
+            then(&format!(
+                "data: {}\n\n",
+                piece(&json!({"content": "x"}), Some(""))
+            )),
+            "UNAVAILABLE",
+            "in the middle",
+        ),
         (
             [begin(), vec![Act::Reset]].concat(),
             "UNAVAILABLE",

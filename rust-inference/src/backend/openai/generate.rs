@@ -19,7 +19,8 @@ use super::{
 use crate::backend::{Guarantee, Task, answer::report};
 
 /// What every answer says whose form was promised.
-const UNCONSTRAINED: &str = "the model was not constrained: what it wrote was checked behind";
+const UNCONSTRAINED: &str =
+    "another server wrote this: it was not constrained here, only checked behind";
 
 impl OpenAi {
     pub(super) async fn write(&self, asked: Generate, task: &Task) -> Result<Done, Status> {

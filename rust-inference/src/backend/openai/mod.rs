@@ -156,7 +156,7 @@ impl Backend for OpenAi {
             ),
             ("max_tokens", self.max_tokens.to_string()),
         ];
-        details.extend(state.kind.map(|kind| ("server", kind)));
+        details.extend(state.kind.map(|kind| ("software", kind)));
         About {
             context: 0,
             adapters: Vec::new(),

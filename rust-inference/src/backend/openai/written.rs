@@ -30,9 +30,11 @@ pub(super) struct Written {
     pub(super) logprobs: Vec<TokenLogprob>,
     /// It thought, which is not passed on.
     pub(super) thought: bool,
+    /// Something of an answer has come.
+    begun: bool,
     /// One of the request's stop texts came.
     stopped: bool,
-    /// Until its first piece came, and from there on.
+    /// Until its first piece came, and from there on; of what comes whole the first is not known.
     times: (Duration, Duration),
 }
 
@@ -55,7 +57,12 @@ impl Written {
             Some("application/json") => {
                 let whole = answer.whole().await?;
                 written.piece(&answer, &whole, &mut stops, begun, tell)?;
+                if written.begun {
+                    // It is whole, even if it does not say why it ended.
+                    written.reason.get_or_insert_default();
+                }
                 written.ended(&answer, &mut stops, begun, tell)?;
+                written.times = (Duration::ZERO, begun.elapsed());
                 return Ok(written);
             }
             None if streamed => {}
@@ -137,9 +144,11 @@ impl Written {
             for call in &calls {
                 self.drafts.add(call, whole)?;
             }
-            if let Some(reason) = choice.finish_reason {
+            // Some write an empty one with each piece.
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
                 self.reason = Some(reason);
             }
+            self.begun = true;
         }
         Ok(())
     }
