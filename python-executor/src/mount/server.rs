@@ -284,6 +284,12 @@ impl Server {
                 Err(_) => return late(),
                 Ok(Err(why)) => return why,
                 Ok(Ok(tools)) => {
+                    let level = tooling.executor.supervisor.protection.level.name();
+                    let count = tools.len();
+                    say(&format!(
+                        "{}: {count} tools, isolation {level}",
+                        self.spec.name
+                    ));
                     let mut state = self.state();
                     state.tools = tools;
                     state.session = Some(session.clone());
