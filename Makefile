@@ -47,6 +47,9 @@ test-e2e: build ## the tests with real processes and sockets
 test-clients: build setup-clients ## the tests with other people's clients
 	@scripts/test clients
 
+test-mistralrs: setup ## the optional mistral.rs backend, built (500 crates, 15 to 30 minutes the first time) and tested on the CPU
+	@cargo test --locked -p rust-inference --no-default-features --features mistralrs --test mistralrs -- --test-threads 1
+
 lint: setup-lints ## formatting and lints of every language, changing nothing
 	@scripts/lint
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ipc::program::Failure;
 use rust_inference::{
     embedded,
-    hub::{self, HubError},
+    hub::{self, Found, HubError},
     model::{LoadError, LoadOptions, Model, ModelFiles},
 };
 
@@ -58,18 +58,23 @@ pub(crate) fn files(model: &Path) -> Result<ModelFiles, Failure> {
     if model == Path::new(BUILT_IN) {
         return Ok(embedded::files());
     }
-    let found = hub::resolve(model).map_err(|error| {
-        let hint = match &error {
-            HubError::NoSuchPath { .. } => "give --model what is there, or leave it out",
-            _ => "or leave --model out: then the small model that is built in serves",
-        };
-        Failure::usage(error, hint)
-    })?;
+    let found = find(model)?;
     let mut files = ModelFiles::open(&found.path).map_err(|error| unusable(model, &error))?;
     if let Some(name) = found.name {
         files.name = name;
     }
     Ok(files)
+}
+
+/// Where a path or a name on Hugging Face leads; it is downloaded if it must be.
+pub(crate) fn find(model: &Path) -> Result<Found, Failure> {
+    hub::resolve(model).map_err(|error| {
+        let hint = match &error {
+            HubError::NoSuchPath { .. } => "give --model what is there, or leave it out",
+            _ => "or leave --model out: then the small model that is built in serves",
+        };
+        Failure::usage(error, hint)
+    })
 }
 
 fn unusable(model: &Path, error: &dyn std::fmt::Display) -> Failure {

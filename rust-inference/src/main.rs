@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod doors;
 mod load;
+mod mistral;
 mod offers;
 mod peers;
 

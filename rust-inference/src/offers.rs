@@ -19,7 +19,7 @@ use rust_inference::{
 
 use crate::{
     cli::{Kind, Models, Named},
-    load, peers,
+    load, mistral, peers,
 };
 
 /// Says something to whoever started the program, who may not be listening any more.
@@ -64,15 +64,14 @@ pub(crate) fn offers(asked: &Models, means: &Means) -> Result<Offers, Failure> {
         let first = index == 0;
         let (offer, load) = match one.backend.unwrap_or(asked.backend) {
             Kind::Native => local(one, if first { Some(asked) } else { None }, means)?,
-            Kind::Openai => {
-                if first && (asked.lora.is_some() || !asked.adapters.is_empty()) {
-                    return Err(Failure::usage(
-                        "--lora and --adapter are for the first model, and that is another server's",
-                        "leave them out, or name a model of this program's own engine first",
-                    ));
-                }
-                peers::peer(one, &mut keys, asked.peer_timeout, means)?
+            _ if first && (asked.lora.is_some() || !asked.adapters.is_empty()) => {
+                return Err(Failure::usage(
+                    "--lora and --adapter are for the first model, and that is not computed by this program's own engine",
+                    "leave them out, or name a model of the native backend first",
+                ));
             }
+            Kind::Openai => peers::peer(one, &mut keys, asked.peer_timeout, means)?,
+            Kind::Mistralrs => mistral::offer(&one, means)?,
         };
         if !names.insert(offer.name.clone()) {
             return Err(Failure::usage(

@@ -27,6 +27,8 @@ use std::{
 
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
+#[cfg(feature = "mistralrs")]
+pub(crate) use self::sequence::draw;
 use self::{engine::Engine, queue::Queue};
 pub use self::{
     job::{Event, Finish, Job, Levers, Logprob, Stats},

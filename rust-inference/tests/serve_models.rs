@@ -296,6 +296,8 @@ fn what_is_wrong_with_the_models_is_said_at_the_start() {
             "/nowhere",
         ),
         (vec!["--model", "=x"], "NAME=MODEL"),
+        #[cfg(not(feature = "mistralrs"))]
+        (vec!["--model", "mistralrs:x"], "built without"),
         (vec!["--keep-alive", "soon"], "30s, 10m or 1h"),
         (vec!["--models-mib", "0"], "1 or more"),
     ] {

@@ -2,6 +2,8 @@
 //! protocol's own messages, so that clients cannot tell them apart but by what is guaranteed.
 
 mod answer;
+#[cfg(feature = "mistralrs")]
+pub mod mistralrs;
 pub mod native;
 pub mod openai;
 mod prompted;

@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     /// Another server, by its URL: Ollama, LM Studio, llama-server, vLLM and what else speaks `OpenAI`'s HTTP. Its key is read from
     /// `CALLSPAN_PEER_API_KEY`
     Openai,
+    /// mistral.rs, for graphics processors and other models (only if built with the feature mistralrs)
+    Mistralrs,
 }
 
 impl Kind {
@@ -56,6 +58,7 @@ impl Kind {
         match self {
             Self::Native => "native",
             Self::Openai => "openai",
+            Self::Mistralrs => "mistralrs",
         }
     }
 }
@@ -88,6 +91,7 @@ impl FromStr for Named {
         let (backend, source) = match rest.split_once(':') {
             Some(("native", source)) => (Some(Kind::Native), source),
             Some(("openai", source)) => (Some(Kind::Openai), source),
+            Some(("mistralrs", source)) => (Some(Kind::Mistralrs), source),
             _ => (None, rest),
         };
         if source.is_empty() {
@@ -150,6 +154,7 @@ mod tests {
             ),
             ("a=openai:unix:/s", Some("a"), Some(Kind::Openai), "unix:/s"),
             ("http://h:1/v1#a=b", None, None, "http://h:1/v1#a=b"),
+            ("mistralrs:./b:c", None, Some(Kind::Mistralrs), "./b:c"),
         ] {
             let expected = Named {
                 name: name.map(Into::into),

@@ -5,7 +5,7 @@ use crate::sampling::descending;
 
 impl Logprob {
     /// Of `token` and of the `top` most probable ones. Nothing if there is no logit of `token`.
-    pub(super) fn of(token: u32, logits: &[f32], top: usize) -> Option<Self> {
+    pub(crate) fn of(token: u32, logits: &[f32], top: usize) -> Option<Self> {
         let of_token = *logits.get(token as usize)?;
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         // A quarter of a million terms: in f64, so that none gets lost.

@@ -400,7 +400,7 @@ impl Ended {
 }
 
 /// One of the candidates, by the logits of the whole vocabulary.
-fn draw(sampler: &mut Sampler, candidates: &Candidates, logits: &[f32]) -> Option<u32> {
+pub(crate) fn draw(sampler: &mut Sampler, candidates: &Candidates, logits: &[f32]) -> Option<u32> {
     let all = (0u32..).zip(logits.iter().copied());
     match candidates {
         Candidates::All => sampler.sample_all(logits),

@@ -308,7 +308,7 @@ fn what_is_meant_wrong_is_refused_at_the_start() {
         (
             &["--model", "openai:http://h", "--lora", "/x"],
             &[],
-            "another server's",
+            "not computed by this program's own engine",
         ),
         (
             &[
