@@ -38,6 +38,7 @@ Examples:
   rust-inference --model google/functiongemma-270m-it  serve a model of Hugging Face, downloaded once
   rust-inference --model ~/my-model --adapter home=~/lora  serve a directory, and an adapter that requests may name
   rust-inference --model small=built-in --model big=~/my-model  serve several: requests name one, or get the first
+  rust-inference --model qwen=openai:http://localhost:11434/v1#qwen3:0.6b  serve a model of another server, here Ollama's
   rust-inference bench --threads 1,2,4               measure how fast this machine runs it
   rust-inference render --input chat.json            print the prompt of {\"messages\": […], \"tools\": […]}
   rust-inference parse --tools tools.json < text     print the calls in a model's text

@@ -249,7 +249,8 @@ fn who_hangs_up_or_is_late_ends_the_question_to_the_server_at_once() {
     let fake = Fake::new();
     let server = fake.server(&[]);
     fake.posts([vec![Act::Hold]]);
-    let late = server.ask(&json!({"id": 1, "generate": question(), "meta": {"timeout_ms": 100}}));
+    // Time enough for the question to be on its way even on a busy machine.
+    let late = server.ask(&json!({"id": 1, "generate": question(), "meta": {"timeout_ms": 1500}}));
     assert_eq!(late["error"]["code"], "DEADLINE_EXCEEDED", "{late}");
     fake.until_closed(1);
     fake.asked();

@@ -166,7 +166,7 @@ fn a_model_that_only_thinks_is_told_of() {
 #[test]
 fn a_stream_that_goes_wrong_ends_in_an_error_that_says_so() {
     let fake = Fake::new();
-    let server = fake.server(&["--peer-timeout", "500ms"]);
+    let server = fake.server(&["--peer-timeout", "2s"]);
     let begin = || {
         vec![
             head(),

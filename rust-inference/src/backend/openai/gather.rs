@@ -144,6 +144,14 @@ mod tests {
         let call = r#"{"index":0,"id":"call_x","function":{"name":"f","arguments":"{\"a\":1}"}}"#;
         let one = ("f", r#"{"a":1}"#);
         assert_eq!(gathered(&[call, call]), calls(&[one, one]));
+        // Of a tool without arguments, only the ids tell.
+        let bare = |id: &str| {
+            format!(r#"{{"index":0,"id":"{id}","function":{{"name":"g","arguments":""}}}}"#)
+        };
+        assert_eq!(
+            gathered(&[&bare("a"), &bare("b")]),
+            calls(&[("g", ""), ("g", "")])
+        );
         // What ends with an empty fragment is one.
         let end = r#"{"index":0,"id":"call_x","function":{"name":"f","arguments":""}}"#;
         assert_eq!(gathered(&[call, end]), calls(&[one]));
