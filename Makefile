@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints setup-clients build demo test test-rust test-haskell test-python test-e2e test-clients lint check-macos fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints setup-clients build demo test test-rust test-haskell test-python test-e2e test-clients lint check-macos fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -95,6 +95,9 @@ bench-sandbox: setup ## a confined call's latency, and calls a second, beside ot
 
 bench-levers: setup ## what forced tokens, candidate rows, speculation and the prefix cache are worth, one by one
 	@.venv/bin/python -B bench/levers.py
+
+bench-http: setup ## what HTTP costs over the protocol: a request, a token of a stream, a hundred streams
+	@.venv/bin/python -B bench/over_http.py
 
 verify-functiongemma: setup ## compare a checkpoint with transformers: MODEL=DIR (needs torch and transformers in .venv)
 	@.venv/bin/python -B scripts/verify_functiongemma.py $(if $(MODEL),'$(MODEL)')
