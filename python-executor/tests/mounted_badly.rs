@@ -159,6 +159,8 @@ async fn left_behind(executor: &Executor) -> i32 {
 async fn nothing_of_a_server_is_left_when_it_or_the_executor_ends() {
     for level in ["full", "reduced", "none"] {
         let mut executor = mounted(&["--isolation", level]).await;
+        let told = executor.call("good__where", "{}").await.isolation.unwrap();
+        assert_eq!(told.level, level);
         let left = left_behind(&executor).await;
         executor.call("good__die", "{}").await;
         gone(left).await;
