@@ -18,17 +18,17 @@ pub(super) struct Config {
 
 /// Of config.json, or of the `text_config` in it.
 #[derive(Debug, Deserialize)]
-struct Text {
+struct Shape {
     vocab_size: Option<usize>,
     max_position_embeddings: Option<usize>,
     eos_token_id: Option<Ends>,
     model_type: Option<String>,
     layer_types: Option<Vec<String>>,
     sliding_window_pattern: Option<usize>,
-    text_config: Option<Box<Text>>,
+    text_config: Option<Box<Shape>>,
 }
 
-impl Text {
+impl Shape {
     /// Of Gemma 3 mistral.rs reads only every how many layers one sees everything; that it is computed otherwise than
     /// the checkpoint says nobody would notice.
     fn check(&self) -> Result<(), String> {
@@ -68,7 +68,7 @@ impl Config {
             file: "config.json".to_owned(),
             what,
         };
-        let outer: Text = serde_json::from_slice(&read(dir, "config.json")?)
+        let outer: Shape = serde_json::from_slice(&read(dir, "config.json")?)
             .map_err(|error| wrong(error.to_string()))?;
         for text in [Some(&outer), outer.text_config.as_deref()]
             .into_iter()
