@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints setup-clients build demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs lint check-macos fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints setup-clients build demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs check-gpu lint check-macos fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -49,6 +49,9 @@ test-clients: build setup-clients ## the tests with other people's clients
 
 test-mistralrs: setup ## the optional mistral.rs backend, built (500 crates, 15 to 30 minutes the first time) and tested on the CPU
 	@cargo test --locked -p rust-inference --no-default-features --features mistralrs --test mistralrs -- --test-threads 1
+
+check-gpu: setup ## type-check mistralrs-cuda and mistralrs-metal with stand-ins for their compilers; minutes
+	@scripts/check-gpu
 
 lint: setup-lints ## formatting and lints of every language, changing nothing
 	@scripts/lint
