@@ -9,14 +9,11 @@ use {
     std::{path::PathBuf, sync::Arc},
 };
 
-use crate::{
-    cli::Named,
-    offers::{Load, Means},
-};
+use crate::{cli::Named, offers::Means};
 
 /// A model that mistral.rs computes.
 #[cfg(feature = "mistralrs")]
-pub(crate) fn offer(named: &Named, means: &Means) -> Result<(Offer, Load), Failure> {
+pub(crate) fn offer(named: &Named, means: &Means) -> Result<Offer, Failure> {
     let source = PathBuf::from(&named.source);
     // Opened now, so that what is misspelt is found now.
     let found = load::find(&source)?;
@@ -38,7 +35,7 @@ pub(crate) fn offer(named: &Named, means: &Means) -> Result<(Offer, Load), Failu
         .unwrap_or_default();
     let (called, parallel, max_tokens) = (name.clone(), means.capacity.parallel, means.max_tokens);
     let memory_bytes = MistralRs::bytes(&dir);
-    let load: Load = Arc::new(move || {
+    let open = Box::new(move || {
         let loaded = MistralRs::load(&called, &dir, parallel, max_tokens);
         loaded
             .map(|model| Arc::new(model) as Arc<dyn Backend>)
@@ -49,21 +46,19 @@ pub(crate) fn offer(named: &Named, means: &Means) -> Result<(Offer, Load), Failu
                 )
             })
     });
-    let again = load.clone();
-    let offer = Offer {
+    Ok(Offer {
         name,
         backend: Kind::Mistralrs.word(),
         source: named.source.clone(),
         remote: false,
         guarantee: Guarantee::Constrained,
         memory_bytes,
-        open: Box::new(move || again().map_err(|failure| failure.what)),
-    };
-    Ok((offer, load))
+        open,
+    })
 }
 
 #[cfg(not(feature = "mistralrs"))]
-pub(crate) fn offer(named: &Named, _means: &Means) -> Result<(Offer, Load), Failure> {
+pub(crate) fn offer(named: &Named, _means: &Means) -> Result<Offer, Failure> {
     Err(Failure::usage(
         format!(
             "{} asks for mistral.rs, which this program was built without",

@@ -59,10 +59,9 @@ pub(crate) fn offers(asked: &Models, means: &Means) -> Result<Offers, Failure> {
     let mut keys = peers::keys(&named, asked.backend)?;
     let mut names = HashSet::new();
     let mut offers = Vec::with_capacity(named.len());
-    let mut default = None;
     for (index, one) in named.into_iter().enumerate() {
         let first = index == 0;
-        let (offer, load) = match one.backend.unwrap_or(asked.backend) {
+        let offer = match one.backend.unwrap_or(asked.backend) {
             Kind::Native => local(one, if first { Some(asked) } else { None }, means)?,
             _ if first && (asked.lora.is_some() || !asked.adapters.is_empty()) => {
                 return Err(Failure::usage(
@@ -79,19 +78,15 @@ pub(crate) fn offers(asked: &Models, means: &Means) -> Result<Offers, Failure> {
                 "give one of them another name: --model NAME=MODEL",
             ));
         }
-        default.get_or_insert(load);
         offers.push(offer);
     }
-    let load = default.ok_or_else(|| Failure::usage("no model is named", "give --model MODEL"))?;
-    let backend = load()?;
-    Ok(((offers.remove(0), backend), offers))
+    let first = offers.remove(0);
+    let backend = (first.open)()?;
+    Ok(((first, backend), offers))
 }
 
-/// What loads a model.
-pub(crate) type Load = Arc<dyn Fn() -> Result<Arc<dyn Backend>, Failure> + Send + Sync>;
-
 /// A model of this program's own engine. `first`: with what is said of the first model only.
-fn local(named: Named, first: Option<&Models>, means: &Means) -> Result<(Offer, Load), Failure> {
+fn local(named: Named, first: Option<&Models>, means: &Means) -> Result<Offer, Failure> {
     let source = PathBuf::from(&named.source);
     // Opened now, so that what is misspelt is found now.
     let files = load::files(&source)?;
@@ -106,18 +101,16 @@ fn local(named: Named, first: Option<&Models>, means: &Means) -> Result<(Offer, 
             .unwrap_or_default(),
         means: means.clone(),
     };
-    let load: Load = Arc::new(move || loading.load());
-    let again = load.clone();
-    let offer = Offer {
+    let open = Box::new(move || loading.load());
+    Ok(Offer {
         name,
         backend: Kind::Native.word(),
         source: named.source,
         remote: false,
         guarantee: Guarantee::Constrained,
         memory_bytes,
-        open: Box::new(move || again().map_err(|failure| failure.what)),
-    };
-    Ok((offer, load))
+        open,
+    })
 }
 
 /// The most that weights take: what is stored in half precision is kept in that or less, unless all of it is asked for.

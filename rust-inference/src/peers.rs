@@ -14,7 +14,7 @@ use rust_inference::{
 
 use crate::{
     cli::{Kind, Named},
-    offers::{Load, Means, tell},
+    offers::{Means, tell},
 };
 
 /// The key of the only server that there is.
@@ -75,7 +75,7 @@ pub(crate) fn peer(
     keys: &mut Keys,
     patience: Duration,
     means: &Means,
-) -> Result<(Offer, Load), Failure> {
+) -> Result<Offer, Failure> {
     let address = address(&named.source)?;
     let name = named.name.unwrap_or_else(|| address.stem());
     let key = keys.0.remove(&name);
@@ -92,7 +92,7 @@ pub(crate) fn peer(
         max_tokens: means.max_tokens,
         places: means.capacity.parallel + means.capacity.queue,
     };
-    let load: Load = Arc::new(move || {
+    let open = Box::new(move || {
         let peer = OpenAi::new(settings.clone()).map_err(|problem| {
             Failure::new(format!("cannot reach {}: {problem}", settings.address), "")
         })?;
@@ -104,17 +104,15 @@ pub(crate) fn peer(
         }
         Ok(Arc::new(peer) as Arc<dyn Backend>)
     });
-    let again = load.clone();
-    let offer = Offer {
+    Ok(Offer {
         name,
         backend: Kind::Openai.word(),
         source: named.source,
         remote: true,
         guarantee: Guarantee::Checked,
         memory_bytes: 0,
-        open: Box::new(move || again().map_err(|failure| failure.what)),
-    };
-    Ok((offer, load))
+        open,
+    })
 }
 
 fn address(source: &str) -> Result<Address, Failure> {

@@ -5,7 +5,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::{constrain::Guide, model::Adapter, sampling::SamplingParams};
+use crate::{
+    constrain::{Candidates, Guide},
+    model::Adapter,
+    sampling::SamplingParams,
+};
 
 /// One generation to be made.
 pub struct Job {
@@ -31,8 +35,18 @@ pub struct Job {
 
 impl Job {
     /// Nobody wants it any more.
-    pub(super) fn gone(&self) -> bool {
+    pub(crate) fn gone(&self) -> bool {
         self.cancelled.is_cancelled() || self.events.is_closed()
+    }
+
+    /// How it ends where one of these would come next and there is no room for it. Where only the end may come, all is
+    /// there: the end needs no room.
+    pub(crate) fn without_room(&self, candidates: &Candidates) -> Finish {
+        let ends = |ids: &[u32]| ids.iter().all(|id| self.stop_ids.contains(id));
+        match candidates {
+            Candidates::List(ids) if ends(ids) => Finish::Complete,
+            _ => Finish::Length,
+        }
     }
 }
 

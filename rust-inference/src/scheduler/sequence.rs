@@ -299,14 +299,7 @@ impl Sequence {
         guesses: usize,
     ) -> Result<Need, Finish> {
         if self.left == 0 {
-            // Where only the end may come, all is there: the end needs no room.
-            let ends = |ids: &[u32]| ids.iter().all(|id| self.job.stop_ids.contains(id));
-            let whole = matches!(&*candidates, Candidates::List(ids) if ends(ids));
-            return Err(if whole {
-                Finish::Complete
-            } else {
-                Finish::Length
-            });
+            return Err(self.job.without_room(&candidates));
         }
         self.running = if free { self.running } else { 0 };
         if self.lane.unseen() > 0 {

@@ -15,6 +15,10 @@ use crate::{
     tokenizer::Tokenizer,
 };
 
+/// What is told of a call that is no call, and no mistake either.
+pub(in crate::backend) const CUT_OFF: &str =
+    "a call was cut off by max_tokens or the end of the context";
+
 pub(in crate::backend) fn usage(
     prompt_tokens: u32,
     completion_tokens: u32,
@@ -84,8 +88,7 @@ pub(in crate::backend) fn conclude(
     match ending {
         // What the limit cut off is no call, and no mistake of the model either.
         Err(_) if finish == Finish::Length => {
-            done.warnings
-                .push("a call was cut off by max_tokens or the end of the context".to_owned());
+            done.warnings.push(CUT_OFF.to_owned());
             (done.content, done.tool_calls) = (output.content, output.calls);
             "length".clone_into(&mut done.finish_reason);
         }

@@ -10,7 +10,7 @@ use std::{
 use mistralrs::{CustomLogitsProcessor, Tensor};
 
 use crate::{
-    constrain::{Candidates, Next},
+    constrain::Next,
     sampling::Sampler,
     scheduler::{Event, Finish, Job, Logprob, Stats, draw},
 };
@@ -80,7 +80,7 @@ impl Pilot {
     }
 
     fn next(&mut self, logits: &[f32]) -> Result<u32, Finish> {
-        if self.job.cancelled.is_cancelled() || self.job.events.is_closed() {
+        if self.job.gone() {
             return Err(Finish::Cancelled);
         }
         if let Some(token) = self.forced.pop_front() {
@@ -100,7 +100,7 @@ impl Pilot {
             }
             Next::Choose { candidates, free } => {
                 if self.left == 0 {
-                    return Err(self.cut(&candidates));
+                    return Err(self.job.without_room(&candidates));
                 }
                 let token = draw(&mut self.sampler, &candidates, logits).ok_or(Finish::NoLogits)?;
                 self.job.guide.push(token);
@@ -111,15 +111,6 @@ impl Pilot {
                 }
                 self.write(token, logits)
             }
-        }
-    }
-
-    /// There is no room for more: where only the end may come, all is there.
-    fn cut(&self, candidates: &Candidates) -> Finish {
-        let ends = |ids: &[u32]| ids.iter().all(|id| self.job.stop_ids.contains(id));
-        match candidates {
-            Candidates::List(ids) if ends(ids) => Finish::Complete,
-            _ => Finish::Length,
         }
     }
 

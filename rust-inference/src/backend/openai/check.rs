@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{gather::Draft, unique};
 use crate::{
-    backend::request::choice::Form,
+    backend::{answer::report, request::choice::Form},
     constrain::Mode,
     functiongemma::{Tool, Toolbox, compile, lower_types},
 };
@@ -93,8 +93,7 @@ impl Rule {
                     arguments: Value::Object(arguments).to_string(),
                 }),
                 Err(_) if cut && index + 1 == drafts.len() => {
-                    let warning = "a call was cut off by max_tokens or the end of the context";
-                    checked.warnings.push(warning.to_owned());
+                    checked.warnings.push(report::CUT_OFF.to_owned());
                 }
                 Err(problem) => return Err(problem),
             }

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ipc::proto::ModelInfo;
+use ipc::{program::Failure, proto::ModelInfo};
 
 use crate::backend::{Backend, Guarantee};
 
 /// What makes a backend of what it was told at the start: it reads files, so it may take long.
-pub(super) type Open = Box<dyn Fn() -> Result<Arc<dyn Backend>, String> + Send + Sync>;
+pub(super) type Open = Box<dyn Fn() -> Result<Arc<dyn Backend>, Failure> + Send + Sync>;
 
 /// A model that a server offers.
 pub struct Offer {

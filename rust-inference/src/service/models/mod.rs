@@ -109,7 +109,10 @@ impl Models {
             entry.slot().loading = true;
             let opening = entry.clone();
             let opened = tokio::task::spawn_blocking(move || (opening.offer.open)()).await;
-            let opened = opened.unwrap_or_else(|error| Err(format!("loading it failed: {error}")));
+            let opened = match opened {
+                Ok(opened) => opened.map_err(|failure| failure.what),
+                Err(error) => Err(format!("loading it failed: {error}")),
+            };
             let mut slot = entry.slot();
             slot.loading = false;
             match opened {
