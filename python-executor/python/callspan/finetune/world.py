@@ -1,0 +1,86 @@
+"""All families, which of them may meet in one prompt, and from which side of the split they come."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from pathlib import Path
+
+from callspan.finetune.families import Family, read_families
+from callspan.finetune.natural import Dialogue, read_natural
+from callspan.finetune.tools import words
+from callspan.finetune.values import Values, held_out, read_pools
+
+HERE = Path(__file__).parent / "families"
+# Words of tools' names that say little about what a tool is for.
+COMMON = frozenset(
+    "get set find search create make add list show check start stop update delete remove send open close lookup look up fetch query read view new "
+    "change control manage run do info information status details data my a the to for of in on by with from and item items".split()
+)
+
+
+class World:
+    """The families of one side of the split: for training, or held out."""
+
+    def __init__(self, training: bool, natural: Path | None = None, families: Path = HERE) -> None:
+        """Reads the families and pools of a directory and, if given, what `callspan.finetune.natural` converted."""
+        self.training = training
+        self.values = Values(read_pools(families / "pools"), training)
+        everything = [f for path in sorted(families.glob("*.fam")) for f in read_families(path)]
+        self.written = [f for f in everything if held_out("family:" + f.key) != training]
+        self.natural: list[Family] = []
+        self.dialogues: dict[str, list[Dialogue]] = {}
+        self.chat: list[tuple[str, tuple[str, ...]]] = []
+        self.foreign: list[str] = []
+        if natural is not None:
+            described = [f for path in sorted((families / "natural").glob("*.fam")) for f in read_families(path)]
+            found = read_natural(natural, described, training)
+            self.natural, self.dialogues = found.families, found.dialogues
+            self.chat, self.foreign = found.chat, found.foreign
+            everything += described
+        self.by_key = {f.key: f for f in (*self.written, *self.natural)}
+        self.by_domain: dict[str, list[Family]] = defaultdict(list)
+        for family in self.by_key.values():
+            self.by_domain[family.domain].append(family)
+        self._near: dict[str, set[str]] = defaultdict(set)
+        for family in everything:
+            for other in family.near:
+                self._near[family.key].add(other)
+                self._near[other].add(family.key)
+        self._names = {f.key: {frozenset(words(n).split()) for n in f.names} for f in self.by_key.values()}
+        self._objects = {key: frozenset().union(*names) - COMMON for key, names in self._names.items()}
+
+    def apart(self, one: Family, other: Family) -> bool:
+        """Whether a careful reader can tell which of the two a request is for, so that both may be in one prompt."""
+        if one.key == other.key or other.key in self._near.get(one.key, ()) or self._named(one) & self._named(other):
+            return False
+        return one.domain == other.domain or not self._things(one) & self._things(other)
+
+    def _named(self, family: Family) -> set[frozenset[str]]:
+        """The words of each of its names."""
+        if family.key not in self._names:
+            return {frozenset(words(name).split()) for name in family.names}
+        return self._names[family.key]
+
+    def _things(self, family: Family) -> frozenset[str]:
+        """The words of its names that say what it is about."""
+        return self._objects[family.key] if family.key in self._objects else frozenset().union(*self._named(family)) - COMMON
+
+    def draw_family(self, rng: random.Random) -> Family:
+        """A family that has sentences: written ones and data sets' about equally often."""
+        if self.natural and rng.random() < 0.42:
+            return rng.choice(self.natural)
+        return rng.choice(self.written)
+
+    def draw_families(self, count: int, rng: random.Random) -> list[Family]:
+        """Families that can be told apart, often of one domain."""
+        chosen = [self.draw_family(rng)]
+        same = rng.choice((0.0, 0.3, 0.6, 0.9))
+        for _ in range(count * 5):
+            if len(chosen) == count:
+                break
+            other = rng.choice(self.by_domain[rng.choice(chosen).domain]) if rng.random() < same else self.draw_family(rng)
+            if all(self.apart(other, one) for one in chosen):
+                chosen.append(other)
+        rng.shuffle(chosen)
+        return chosen
