@@ -60,15 +60,16 @@ class Generator:
         rng = self.rng
         count = min(self.tools, rng.choice((1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8)))
         families = self.world.draw_families(count, rng)
-        if rng.random() < 0.3:
-            for i in range(rng.randint(1, count)):
+        if rng.random() < 0.2:
+            for i in range(rng.randint(1, len(families))):
                 families[i] = combined_family(self.world.values, rng)
         tools = [draw_tool(family, rng) for family in families]
         names = {tool.name for tool in tools}
         if len(names) < len(tools):
             tools = list({tool.name: tool for tool in tools}.values())
         turns = []
-        for _ in range(rng.choice((3, 4, 4, 5, 6))):
+        # Many turns with the same tools: the declarations, the dear part, are computed once for all of them.
+        for _ in range(rng.randint(3, 5) + len(tools) // 2):
             kind = rng.choices(list(MIX), list(MIX.values()))[0]
             try:
                 turn = self.turn(kind, tools)
@@ -153,6 +154,8 @@ class Generator:
         if len(missing) != 1 or tool.family.args[missing[0]].kind.kind in ("object", "bool"):
             return turn
         value, said = self.values.draw(tool.family.args[missing[0]].kind, self.rng)
+        if not said:
+            return turn
         said = self.rng.choice(("{}", "{}", "{}", "{} please", "the {}", "make it {}", "I'd say {}", "{}, thanks", "use {}")).format(said)
         messages = [*turn.messages, turn.answer, says(decorate(said, self.rng))]
         return self.expect(tool, messages, values | {missing[0]: value})

@@ -176,7 +176,9 @@ def _dialogues(row: dict[str, Any], families: dict[str, Family], seen: set[str])
         values = {}
         for arg in family.args.values():
             given = (frame.get("state") or {}).get(arg.slot)
-            if given is None:
+            if isinstance(given, list):
+                given = given[0] if given else None
+            if given is None or given == "dontcare":
                 continue
             value = canonical(arg, given)
             if value is None or arg.kind.kind == "string" and given.lower() not in said:
@@ -216,6 +218,9 @@ def read_natural(path: Path, families: list[Family], training: bool) -> Natural:
                         own[family.key, slot.arg][slot.words] += 1
             elif row["seen"] == training:
                 dialogues[family.key].append(Dialogue([tuple(t) for t in row["turns"]], row["values"]))
+                for path, value in row["values"].items():
+                    if family.args[path].kind.kind == "string":
+                        own[family.key, path][value] += 1
     for (key, arg), counted in own.items():
         by_key[key].args[arg].kind.values = tuple(counted)
     for family in families:
