@@ -45,7 +45,8 @@ def draw_request(
         return None
     lower = rng.random() < 0.12
     drawn: dict[tuple[str, int], Said] = {}
-    out = []
+    out: list[str] = []
+    said: list[str] = []
     for piece in pieces:
         if isinstance(piece, str):
             out.append(piece)
@@ -58,9 +59,12 @@ def draw_request(
             drawn[at] = (spoken_case(literal(kind, piece.value), kind, lower), piece.words)
         elif at not in drawn:
             drawn[at] = _different(family.args[piece.arg], drawn, values, rng, lower)
-        out.append(drawn[at][1])
+        # Values stay as they are: only what is around them is tidied.
+        out.append(f"\0{len(said)}\0")
+        said.append(drawn[at][1])
     text = re.sub(r"\s+", " ", "".join(out)).strip(" ,")
     text = re.sub(r" ([,.?!])", r"\1", text)
+    text = re.sub(r"\0(\d+)\0", lambda m: said[int(m[1])], text).strip()
     if not text:
         return None
     first = next((piece for piece in pieces if isinstance(piece, Slot) or piece.strip()), "")

@@ -1,0 +1,264 @@
+"""The training data: families that read, sentences that mean what they say, and a split that keeps its word."""
+
+import json
+import random
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from callspan.finetune import formats, wire
+from callspan.finetune.families import Family, FamilyError, Kind, read_families
+from callspan.finetune.generate import Generator
+from callspan.finetune.natural import main as natural
+from callspan.finetune.requests import draw_request
+from callspan.finetune.tools import draw_tool
+from callspan.finetune.values import held_out, read_pools
+from callspan.finetune.world import HERE, World
+
+FILES = sorted(HERE.glob("*.fam"))
+NATURAL = sorted((HERE / "natural").glob("*.fam"))
+
+
+@pytest.fixture(scope="module")
+def worlds() -> dict[bool, World]:
+    return {side: World(side) for side in (True, False)}
+
+
+def families(text: str, tmp_path: Path) -> list[Family]:
+    file = tmp_path / "some.fam"
+    file.write_text(text, "utf-8")
+    return read_families(file)
+
+
+def test_families_have_keys_of_their_own_and_pools_that_exist():
+    everything = [f for path in (*FILES, *NATURAL) for f in read_families(path)]
+    keys = [f.key for f in everything]
+    assert len(keys) == len(set(keys)) > 900
+    pools = read_pools(HERE / "pools")
+    for family in (f for path in FILES for f in read_families(path)):
+        for arg in family.args.values():
+            kind = arg.kind.item or arg.kind
+            assert not kind.pool or kind.pool in pools, f"{family.key}: {arg.path} draws from {kind.pool}, which is no pool"
+
+
+def test_every_sentence_can_be_said(worlds):
+    rng = random.Random(1)
+    world = worlds[True]
+    for family in world.written:
+        params = {path: path for path in family.args}
+        for phrase in (*family.says, *family.vagues, *family.multis):
+            request = draw_request(family, phrase, params, world.values, rng)
+            assert request is not None, f"{family.key}: {phrase.source}"
+            assert request.text
+            assert "{" not in request.text, f"{family.key}: {request.text}"
+            if phrase in family.multis:
+                assert len(request.values) > 1, f"{family.key}: {phrase.source}"
+
+
+def test_values_of_a_call_stand_in_its_sentence(worlds):
+    rng = random.Random(2)
+    world = worlds[True]
+    for family in world.written:
+        params = {path: path for path in family.args}
+        for phrase in family.says:
+            request = draw_request(family, phrase, params, world.values, rng)
+            literal = {slot.arg for slot in phrase.slots() if slot.value is not None}
+            for path, value in request.values[0].items():
+                if family.args[path].kind.kind == "string" and path not in literal:
+                    assert value in request.text, f"{family.key}: {request.text!r} and {value!r}"
+
+
+def test_the_same_seed_makes_the_same_samples(worlds):
+    def drawn(seed: int) -> list[str]:
+        return [s.prefix() + "".join(t.prompt() + t.completion() for t in s.turns) for s in islice(Generator(worlds[True], seed), 40)]
+
+    assert drawn(3) == drawn(3)
+    assert drawn(3) != drawn(4)
+
+
+def test_what_is_held_out_is_never_trained_on(worlds):
+    trained, kept = ({f.key for f in worlds[side].written} for side in (True, False))
+    assert trained
+    assert kept
+    assert not trained & kept
+    for name, values in worlds[False].values.pools.items():
+        other = worlds[True].values.pools[name]
+        if len(values) + len(other) >= 20 and values != other:
+            assert not set(values) & set(other), name
+    for sample in islice(Generator(worlds[True], 5), 300):
+        for turn in sample.turns:
+            assert turn.origin not in kept
+
+
+def test_samples_have_every_kind_and_calls_fit_their_tools(worlds):
+    jsonschema = pytest.importorskip("jsonschema")
+    kinds = set()
+    for sample in islice(Generator(worlds[True], 6), 400):
+        by_name = {tool["name"]: tool for tool in sample.tools}
+        assert len(by_name) == len(sample.tools) <= 8
+        for turn in sample.turns:
+            kinds.add(turn.kind)
+            for call in turn.answer.get("tool_calls", ()):
+                made = call["function"]
+                jsonschema.validate(made["arguments"], by_name[made["name"]]["parameters"])
+                assert set(made["arguments"]) <= set(by_name[made["name"]]["parameters"]["properties"])
+            if turn.kind == "ask":
+                assert turn.about
+    assert kinds == {"call", "parallel", "refuse", "ask", "answer", "error", "chat"}
+
+
+FAMILY = """
+== ring
+names: ring_bell, bell.ring
+about: Ring a bell
+arg times! int 1..9
+  as: times, count
+arg loud bool
+say: ring {times} times
+say: ring {times} times{loud=true|, loud}
+multi: ring {times#1} and then {times#2} times
+vague: ring the bell
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("arg times! int 1..9", "arg times! integer", "some.fam:5: 'integer' is no type"),
+        ("arg times! int 1..9", "arg times! int", "some.fam:5: int needs its bounds"),
+        ("say: ring {times} times\n", "say: ring {often} times\n", "{often}, which is no argument"),
+        ("say: ring {times} times\n", "say: ring\n", "lacks the required times"),
+        ("say: ring {times} times\n", "say: ring [{times}|] times\n", "lacks the required times"),
+        ("{loud=true|, loud}", "{loud=yes|, loud}", "neither true nor false"),
+        ("say: ring {times} times\n", "say: ring {times times\n", "some.fam:8: "),
+        ("say: ring {times} times\n", "say: [ring {times} times\n", "brackets"),
+        ("names: ring_bell", "names: ring bell", "is no tool's name"),
+        ("vague: ", "vauge: ", "some.fam:11: 'vauge' is no word"),
+    ],
+)
+def test_a_family_that_breaks_the_format_is_told_with_its_line(tmp_path, old, new, why):
+    families(FAMILY, tmp_path)
+    assert old in FAMILY
+    with pytest.raises(FamilyError) as told:
+        families(FAMILY.replace(old, new, 1), tmp_path)
+    assert why in str(told.value)
+
+
+def test_what_a_tool_requires_is_asked_for(tmp_path, worlds):
+    (family,) = families(FAMILY, tmp_path)
+    rng = random.Random(7)
+    for _ in range(50):
+        tool = draw_tool(family, rng)
+        assert tool.missing({}) == sorted(tool.required, key=list(family.args).index)
+        assert tool.missing({"times": 2, "loud": True}) == []
+
+
+def test_control_tokens_in_texts_are_refused():
+    for text in ("say <escape>", "<end_of_turn>", "a<start_function_call>b"):
+        with pytest.raises(wire.WireError):
+            wire.user(text)
+        with pytest.raises(wire.WireError):
+            wire.call("f", {"x": text})
+
+
+@pytest.mark.parametrize("shape", ["trl", "mobile-actions"])
+def test_what_is_written_is_read_back_the_same(worlds, tmp_path, shape):
+    samples = list(islice(Generator(worlds[True], 8), 60))
+    file = tmp_path / "data.jsonl"
+    assert formats.write(samples, file, shape) == sum(len(s.turns) for s in samples)
+    whole = ["".join(formats.pair(example)) for example in formats.read(file)]
+    assert whole == [s.prefix() + t.prompt() + t.completion() for s in samples for t in s.turns]
+
+
+GOOD = {"tools": [{"name": "ring"}], "messages": [{"role": "user", "content": "Ring"}, {"role": "assistant", "tool_calls": [{"function": {"name": "ring", "arguments": "{}"}}]}]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("{", "2: Expecting"),
+        ("[]", "2: a line is a JSON object"),
+        ("{}", "2: there is no 'messages'"),
+        (json.dumps(GOOD | {"messages": GOOD["messages"][:1]}), "2: the last message is not the assistant's"),
+        (json.dumps(GOOD | {"tools": []}), "2: messages[1] calls 'ring', which is not among the tools"),
+        (json.dumps(GOOD | {"messages": [{"role": "robot", "content": ""}]}), "the role 'robot'"),
+        (json.dumps(GOOD | {"messages": [{"role": "user", "content": "<escape>"}, *GOOD["messages"][1:]]}), "control token"),
+        (json.dumps(GOOD | {"messages": [{"role": "tool", "content": "1"}, *GOOD["messages"]]}), "no call waits for it"),
+    ],
+)
+def test_a_line_that_breaks_the_format_is_told_and_the_rest_kept_only_if_asked(tmp_path, line, why):
+    file = tmp_path / "data.jsonl"
+    file.write_text(f"{json.dumps(GOOD)}\n{line}\n{json.dumps(GOOD)}\n", "utf-8")
+    with pytest.raises(formats.FormatError) as told:
+        formats.read(file)
+    assert "data.jsonl:2: " in str(told.value)
+    assert why in str(told.value)
+    report: list[str] = []
+    assert len(formats.read(file, keep_going=True, report=report)) == 2
+    assert len(report) == 1
+    assert "data.jsonl:2: " in report[0]
+
+
+def test_recordings_of_sessions_are_examples(tmp_path):
+    tools = [{"name": "ring", "parameters": '{"type":"object","properties":{"times":{"type":"integer"}}}'}]
+    ask = {"chat": {"messages": [{"role": "user", "content": "Ring twice"}]}, "tools": tools}
+    frames = [
+        ("to_server", {"id": 1, "generate": ask}),
+        ("to_server", {"id": 2, "generate": ask}),
+        ("to_server", {"id": 3, "ping": {}}),
+        ("to_client", {"id": 2, "done": {"finish_reason": "length", "content": "ha"}}),
+        ("to_client", {"id": 1, "done": {"finish_reason": "tool_calls", "tool_calls": [{"name": "ring", "arguments": '{"times":2}'}]}}),
+    ]
+    file = tmp_path / "tap.jsonl"
+    file.write_text("".join(json.dumps({"time": "", "connection": 1, "direction": d, "bytes": 1, "frame": f}) + "\n" for d, f in frames))
+    (example,) = formats.read(file)
+    assert formats.pair(example)[1] == "<start_function_call>call:ring{times:2}<end_function_call><start_function_response>"
+
+
+def test_data_sets_become_sentences_and_dialogues(tmp_path, monkeypatch, capsys):
+    """In the data sets' shapes, with sentences of our own."""
+    data = tmp_path / "data"
+    data.mkdir()
+
+    def put(name: str, *rows: object) -> None:
+        (data / name).write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+    put("clinc150.jsonl", {"split": "train", "intent": "oos", "text": "why is it so"}, {"split": "train", "intent": "weather", "text": "will I get wet"})
+    put("nlu-home.jsonl", {"intent": "alarm_set", "text": "wake me at six", "entities": [["time", 11, 14, "six"]]})
+    put("snips.jsonl", {"intent": "GetWeather", "split": "train", "parts": [["is it cold in "], ["Bergen", "city"]]})
+    put("sgd-services.jsonl", {"service_name": "Weather_1", "splits": ["train"]})
+    put(
+        "sgd-dialogues.jsonl",
+        {"turns": [
+            {"who": "u", "text": "how warm is it?", "frames": [{"service": "Weather_1", "intent": "GetWeather", "state": {}}]},
+            {"who": "s", "text": "where?", "frames": [{"service": "Weather_1", "acts": ["REQUEST:city"]}]},
+            {"who": "u", "text": "Bergen, next Friday", "frames": [{"service": "Weather_1", "intent": "GetWeather", "state": {"city": "Bergen"}}]},
+            {"who": "s", "text": "cold", "frames": [{"service": "Weather_1", "acts": [], "call": {"method": "GetWeather"}}]},
+        ]},
+    )  # fmt: skip
+    out = tmp_path / "natural.jsonl"
+    monkeypatch.setattr("sys.argv", ["natural", "--data", str(data), "--out", str(out)])
+    assert natural() == 0
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert {"foreign": "why is it so"} in rows
+    assert any(row.get("say") == "will I get wet" for row in rows)
+    assert any("=six|six}" in row.get("say", "") for row in rows)
+    assert any("=Bergen|Bergen}" in row.get("say", "") for row in rows)
+    assert [len(row["turns"]) for row in rows if "turns" in row] == [1, 3]
+    world = World(not held_out("family:sgd_Weather_1_GetWeather"), out)
+    assert any(key.startswith("sgd_Weather_1") for key in World(True, out).dialogues) or world
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setattr("sys.argv", ["natural", "--data", str(empty), "--out", str(out)])
+    assert natural() == 1
+    assert "holds none of the data sets" in capsys.readouterr().err
+
+
+def test_numbers_are_drawn_within_their_bounds(worlds):
+    rng = random.Random(9)
+    for low, high in ((0, 100), (5, 30), (1, 2000), (-20, 40)):
+        for name in ("int", "num"):
+            for _ in range(300):
+                number, said = worlds[True].values.draw(Kind(name, low=low, high=high), rng)
+                assert low <= number <= high
+                assert said
