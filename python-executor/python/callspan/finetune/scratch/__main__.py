@@ -1,0 +1,82 @@
+"""Train the default model from nothing: `python -m callspan.finetune.scratch --minutes 90 --out DIR`.
+
+The same command again goes on from the last checkpoint. With --tokens and as many processes, a seed gives the same
+weights on the same machine; with --minutes it does not, as the clock decides the learning rate and the last step. A
+run that was interrupted differs, too: samples that waited for a row are not drawn again.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from callspan.finetune.scratch import launch
+from callspan.finetune.scratch.model import SIZES
+from callspan.finetune.scratch.optimizer import Rates
+from callspan.finetune.scratch.plan import Plan
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m callspan.finetune.scratch", description=__doc__)
+    add = parser.add_argument
+    add(
+        "--source", default="callspan.finetune.generate:samples", help="MODULE:FUNCTION(seed, worker), or a .jsonl file"
+    )
+    add("--held", default="", help="the same for held-out samples; else the source under another seed")
+    add("--out", type=Path, required=True)
+    until = parser.add_mutually_exclusive_group(required=True)
+    until.add_argument("--minutes", type=float, help="of wall-clock time, over all resumptions")
+    until.add_argument("--tokens", type=int, help="positions, padding included: the same result each time")
+    add("--size", choices=sorted(SIZES), default="small")
+    add("--vocabulary", type=int, default=8192)
+    add("--tokenizer-samples", type=int, default=20_000)
+    add("--template", type=Path, default=Path("models/default/chat_template.jinja"), help="the chat template to copy")
+    add("--seed", type=int, default=0)
+    add("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    add("--rows", type=int, default=4, help="of 512 tokens, of each process and step")
+    add("--lm-weight", type=float, default=0.1, help="of the loss on text that is no answer")
+    add("--rate", type=float, default=3e-3)
+    add("--decay", choices=("linear", "sqrt"), default="linear")
+    add("--check-seconds", type=float, default=180)
+    add("--save-seconds", type=float, default=300)
+    add("--held-samples", type=int, default=400)
+    add("--no-compile", action="store_true", help="slower, without a C++ compiler")
+    return parser
+
+
+def main() -> int:
+    """Parse, prepare, train; an exit code."""
+    args = _parser().parse_args()
+    gpu = torch.cuda.is_available()
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        size = launch.prepare(args.out, args.source, args.seed, args.vocabulary, args.tokenizer_samples, args.template)
+        plan = Plan(
+            source=args.source,
+            held=args.held,
+            out=args.out,
+            shape=replace(SIZES[args.size], vocabulary=size),
+            seed=args.seed,
+            minutes=args.minutes,
+            tokens=args.tokens,
+            processes=1 if gpu else args.processes,
+            rows=args.rows,
+            lm_weight=args.lm_weight,
+            rates=Rates(muon=args.rate, adam=args.rate, decay=args.decay),
+            check_seconds=args.check_seconds,
+            save_seconds=args.save_seconds,
+            held_samples=args.held_samples,
+            compiled=not args.no_compile,
+            device="cuda" if gpu else "cpu",
+        )
+        return launch.run(plan, sys.argv[1:])
+    except (OSError, ValueError, ImportError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Curves of a run: `python -m callspan.finetune.scratch.plot DIR` writes DIR/curves.png. The only user of matplotlib."""
+
+import json
+import sys
+from pathlib import Path
+
+
+def draw(folder: Path) -> Path:
+    """Loss and answers over positions and minutes, from metrics.jsonl."""
+    from matplotlib import pyplot as plt
+
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    train, held = [r for r in rows if "loss" in r], [r for r in rows if "held" in r]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    left.plot([r["seconds"] / 60 for r in train], [r["loss"] for r in train], lw=1, label="training, weighted")
+    for name, line in (("weights", "-"), ("mean", "--")):
+        some = [r for r in held if r["of"] == name]
+        minutes = [r["seconds"] / 60 for r in some]
+        left.plot(minutes, [r["held"]["all"]["loss"] for r in some], line, label=f"held out, {name}")
+        if name == "weights":
+            for kind in sorted({kind for r in some for kind in r["held"]} - {"all"}):
+                right.plot(minutes, [100 * r["held"][kind]["exact"] for r in some], lw=1, label=kind)
+        right.plot(minutes, [100 * r["held"]["all"]["exact"] for r in some], "k" + line, label=f"all, {name}")
+    left.set(xlabel="minutes", ylabel="nats a token", yscale="log", title="Loss")
+    right.set(xlabel="minutes", ylabel="% of answers exact", ylim=(0, 100), title="Held-out answers, teacher-forced")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    path = folder / "curves.png"
+    figure.savefig(path, dpi=120)
+    return path
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m callspan.finetune.scratch.plot DIR")
+    sys.stdout.write(f"{draw(Path(sys.argv[1]))}\n")
