@@ -36,7 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--template", type=Path, default=Path("models/default/chat_template.jinja"), help="the chat template to copy")
     add("--seed", type=int, default=0)
     add("--processes", type=int, default=len(os.sched_getaffinity(0)))
-    add("--rows", type=int, default=4, help="of 512 tokens, of each process and step")
+    add("--rows", type=int, default=4, help="of each process and step")
+    add("--length", type=int, default=768, help="of a row, in tokens")
     add("--lm-weight", type=float, default=0.1, help="of the loss on text that is no answer")
     add("--rate", type=float, default=3e-3)
     add("--decay", choices=("linear", "sqrt"), default="linear")
@@ -58,12 +59,13 @@ def main() -> int:
             source=args.source,
             held=args.held,
             out=args.out,
-            shape=replace(SIZES[args.size], vocabulary=size),
+            shape=replace(SIZES[args.size], vocabulary=size, window=max(1024, args.length)),
             seed=args.seed,
             minutes=args.minutes,
             tokens=args.tokens,
             processes=1 if gpu else args.processes,
             rows=args.rows,
+            length=args.length,
             lm_weight=args.lm_weight,
             rates=Rates(muon=args.rate, adam=args.rate, decay=args.decay),
             check_seconds=args.check_seconds,

@@ -25,7 +25,7 @@ class Plan:
     processes: int = 4
     rows: int = 4
     """Of each process and step."""
-    length: int = 512
+    length: int = 768
     lm_weight: float = 0.1
     rates: Rates = field(default_factory=Rates)
     check_seconds: float = 180.0
