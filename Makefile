@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints setup-clients build demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs check-gpu lint check-macos fmt docs-check soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints setup-clients build demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs check-gpu lint check-macos fmt docs-check eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -66,6 +66,11 @@ fmt: setup ## format the Rust and Python code
 
 docs-check: setup ## links, commands and test names that the documents mention exist
 	@.venv/bin/python scripts/check_docs.py
+
+# Where its report goes, and further flags: make eval FLAGS='--unconstrained --min one=0.5'.
+eval: OUT = target/eval
+eval: build ## how well the built-in model calls tools, on the sets that were held out; the report goes to OUT (target/eval)
+	@scripts/eval --out '$(OUT)' $(FLAGS)
 
 soak: setup ## 32 clients that come, go, cancel and hang up, for MINUTES (30); every answer is compared with the one given alone
 	@.venv/bin/python -B bench/soak.py --minutes $(MINUTES)

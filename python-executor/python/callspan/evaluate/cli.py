@@ -1,0 +1,174 @@
+"""The command line: reads cases, asks a server, writes the report.
+
+Exit status: 0 if all was asked and every --min holds, 1 if one does not, 2 where the run could not be made.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from callspan.evaluate import bfcl, cases, picture
+from callspan.evaluate.cases import Case
+from callspan.evaluate.chat import Chat
+from callspan.evaluate.compare import compare
+from callspan.evaluate.errors import Trouble
+from callspan.evaluate.format import Format
+from callspan.evaluate.judge import Reply, Verdict, judge
+from callspan.evaluate.page import page
+from callspan.evaluate.report import percent, report, table
+from callspan.evaluate.servers import Late, Server
+from callspan.evaluate.wire import Socket
+
+# After so many cases without an answer in time, one after the other, the server hangs.
+_PATIENCE = 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run with these arguments, or the command line's; gives the exit status."""
+    asked = _parser().parse_args(arguments)
+    try:
+        if asked.compare:
+            sys.stdout.write(compare(*asked.compare) + "\n")
+            return 0
+        return _evaluate(asked)
+    except Trouble as trouble:
+        sys.stderr.write(f"{trouble}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m callspan.evaluate",
+        description="How well a model turns sentences into tool calls.",
+        epilog="Exit status: 0; 1 where a --min is missed; 2 where the run could not be made.",
+    )
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="cases, a line of JSON each")
+    parser.add_argument("--bfcl", type=Path, metavar="DIR", help="BFCL's own files: BFCL_v3_*.json, possible_answer/")
+    server = parser.add_mutually_exclusive_group()
+    server.add_argument("--socket", type=Path, metavar="PATH", help="a socket of rust-inference")
+    server.add_argument("--openai", metavar="URL", help="a server of chat completions: http://…/v1, or unix:PATH")
+    server.add_argument("--compare", nargs=2, type=Path, metavar="REPORT", help="two report.json side by side")
+    parser.add_argument("--model", default="", metavar="NAME", help="which of the server's models")
+    parser.add_argument("--unconstrained", action="store_true", help="with --socket: let the model write what it likes")
+    parser.add_argument("--program", type=Path, metavar="PATH", help="rust-inference, for --unconstrained")
+    parser.add_argument("--timeout", type=_seconds, default=60.0, metavar="S", help="for each answer [60]")
+    parser.add_argument("--max-tokens", type=_count, default=512, metavar="N", help="of each answer [512]")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write report.json and report.html there")
+    parser.add_argument("--png", action="store_true", help="report.png as well (needs matplotlib)")
+    least = "fail below this rate of right answers, as one=0.8 or all=80%%; may be repeated"
+    parser.add_argument("--min", action="append", default=[], type=_least, metavar="KIND=RATE", help=least)
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 86400 seconds")
+    return seconds
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 1 << 31):
+        raise argparse.ArgumentTypeError(f"{text} is no number of tokens")
+    return int(text)
+
+
+def _least(text: str) -> tuple[str, float]:
+    kind, _, share = text.rpartition("=")
+    try:
+        rate = float(share.removesuffix("%")) / (100 if share.endswith("%") else 1)
+    except ValueError:
+        rate = -1.0
+    if not kind or not 0 <= rate <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not KIND=RATE, with a rate from 0 to 1 or in %")
+    return kind, rate
+
+
+def _evaluate(asked: argparse.Namespace) -> int:
+    read = _cases(asked)
+    kinds = {"all", *(case.kind for case in read)}
+    for kind, _ in asked.min:
+        if kind not in kinds:
+            raise Trouble(f"--min {kind}: no case is of this kind", f"the kinds are {', '.join(sorted(kinds))}")
+    if asked.png:
+        if not asked.out:
+            raise Trouble("--png is written with the report", "--out DIR")
+        picture.check()
+    server = _server(asked)
+    try:
+        verdicts = _ask(server, read)
+    finally:
+        server.close()
+    sets = [str(one) for one in [*asked.files, *([asked.bfcl] if asked.bfcl else [])]]
+    made = report(verdicts, server.what, sets)
+    sys.stdout.write(table(made) + "\n")
+    if asked.out:
+        _write(asked.out, made, png=asked.png)
+    return _missed(made, asked.min)
+
+
+def _cases(asked: argparse.Namespace) -> list[Case]:
+    read = [case for file in asked.files for case in cases.read(file)]
+    if asked.bfcl:
+        more, unread = bfcl.read(asked.bfcl)
+        read += more
+        if unread:
+            sys.stderr.write(f"not read: {', '.join(unread)}\n")
+    if not read:
+        raise Trouble("there are no cases", "name files of cases, or --bfcl DIR")
+    seen: set[str] = set()
+    for case in read:
+        if case.id in seen:
+            raise Trouble(f"the id {case.id} stands in two files", "give cases ids of their own")
+        seen.add(case.id)
+    return read
+
+
+def _server(asked: argparse.Namespace) -> Server:
+    options: dict[str, Any] = {"timeout_s": asked.timeout, "max_tokens": asked.max_tokens, "model": asked.model}
+    if asked.openai:
+        if asked.unconstrained:
+            raise Trouble("--unconstrained is only for --socket", "leave it out: such a server constrains as it likes")
+        return Chat(asked.openai, **options)
+    if not asked.socket:
+        raise Trouble("there is no server to ask", "--socket PATH, or --openai URL")
+    return Socket(asked.socket, form=Format(asked.program) if asked.unconstrained else None, **options)
+
+
+def _ask(server: Server, read: Iterable[Case]) -> list[Verdict]:
+    verdicts, late = [], 0
+    for case in read:
+        try:
+            reply, late = server.ask(case), 0
+        except Late as error:
+            reply, late = Reply(error=str(error)), late + 1
+            if late == _PATIENCE:
+                raise Trouble(f"{server.what}: {error}, {late} times in a row ({case.id})", "--timeout S") from None
+        verdicts.append(judge(case, reply))
+    return verdicts
+
+
+def _write(directory: Path, made: dict[str, Any], *, png: bool) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "report.json").write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        (directory / "report.html").write_text(page(made), "utf-8")
+        if png:
+            picture.save(made, directory / "report.png")
+    except OSError as error:
+        raise Trouble(f"{directory} cannot be written: {error.strerror or error}", "--out DIR") from None
+
+
+def _missed(made: dict[str, Any], least: list[tuple[str, float]]) -> int:
+    status = 0
+    for kind, rate in least:
+        got = (made["all"] if kind == "all" else made["kinds"][kind])["right"]["rate"]
+        if got < rate:
+            sys.stderr.write(f"{kind}: {percent(got)} is less than {percent(rate)}\n")
+            status = 1
+    return status

@@ -1,0 +1,146 @@
+"""What a run is worth: the rates of all cases, of each kind and of each split, as a table and as report.json.
+
+All rates are from 0 to 1 with Wilson's 95 % interval, times in milliseconds with that of their order statistics.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from callspan.evaluate.errors import Trouble
+from callspan.evaluate.intervals import quantile, quantile_interval, wilson
+from callspan.evaluate.judge import Verdict
+
+FORM = 1
+"""The form of report.json; another number is another form."""
+
+
+def report(verdicts: list[Verdict], server: str, sets: list[str]) -> dict[str, Any]:
+    """The whole report of at least one verdict."""
+    return {
+        "callspan_evaluation": FORM,
+        "server": server,
+        "sets": sets,
+        "all": figures(verdicts),
+        "kinds": _groups(verdicts, [verdict.kind for verdict in verdicts]),
+        "splits": _groups(verdicts, [verdict.split for verdict in verdicts]),
+        "cases": [verdict.json() for verdict in verdicts],
+    }
+
+
+def _groups(verdicts: list[Verdict], names: list[str]) -> dict[str, Any]:
+    # In the order in which they come first; the nameless split is no group.
+    return {
+        name: figures([verdict for verdict, of in zip(verdicts, names, strict=True) if of == name])
+        for name in dict.fromkeys(names)
+        if name
+    }
+
+
+def figures(verdicts: list[Verdict]) -> dict[str, Any]:
+    """The figures of some cases."""
+    due, refuse = ([one for one in verdicts if one.due == what] for what in ("call", "refuse"))
+    answered = [one.latency_ms for one in verdicts if not one.error]
+    return {
+        "cases": len(verdicts),
+        "right": rate(one.right for one in verdicts),
+        "strict": rate(one.strict for one in verdicts),
+        # Whatever was called where a call is due, and nothing called where no tool fits: right or not.
+        "relevance": rate(bool(one.calls) for one in due),
+        "irrelevance": rate(not one.valid and not one.error for one in refuse),
+        "valid": rate(good for one in verdicts for good in one.valid),
+        "errors": sum(bool(one.error) for one in verdicts),
+        "latency_ms": {"median": _time(answered, 0.5), "p95": _time(answered, 0.95)},
+    }
+
+
+def rate(good: Iterable[bool]) -> dict[str, Any]:
+    """So many of so many, and how sure that is; no rate of nothing."""
+    each = list(good)
+    right, of = sum(each), len(each)
+    low, high = wilson(right, of)
+    return {"right": right, "of": of, "rate": right / of if of else None, "low": round(low, 6), "high": round(high, 6)}
+
+
+def _time(values: list[float], q: float) -> dict[str, Any]:
+    low, high = quantile_interval(values, q)
+    return {
+        key: None if math.isnan(ms) else ms for key, ms in (("ms", quantile(values, q)), ("low", low), ("high", high))
+    }
+
+
+def table(made: dict[str, Any]) -> str:
+    """The report as lines of text."""
+    rows = [["", "cases", "right", "95 %", "strict", "median", "p95"]]
+    groups = [*made["kinds"].items(), *((f"split {name}", one) for name, one in made["splits"].items())]
+    for name, group in [*groups, ("all", made["all"])]:
+        latency = group["latency_ms"]
+        rows.append(
+            [
+                name,
+                str(group["cases"]),
+                percent(group["right"]["rate"]),
+                f"{percent(group['right']['low'])} to {percent(group['right']['high'])}",
+                percent(group["strict"]["rate"]),
+                milliseconds(latency["median"]["ms"]),
+                milliseconds(latency["p95"]["ms"]),
+            ]
+        )
+    return "\n".join([columns(rows), "", *(f"{name}: {said}" for name, said in summary(made["all"]))])
+
+
+def summary(every: dict[str, Any]) -> list[tuple[str, str]]:
+    """What stands below the table, of all cases: a name and what there is to say."""
+    named = {
+        "valid calls": "valid",
+        "some call where one is due (relevance)": "relevance",
+        "no call where no tool fits (irrelevance)": "irrelevance",
+    }
+    lines = [(name, of(every[key])) for name, key in named.items() if every[key]["of"]]
+    times = every["latency_ms"]["median"]
+    if times["ms"] is not None:
+        interval = f"95 %: {milliseconds(times['low'])} to {milliseconds(times['high'])}"
+        lines.append(("median latency", f"{milliseconds(times['ms'])} ({interval})"))
+    return [*lines, ("cases without an answer", str(every["errors"]))] if every["errors"] else lines
+
+
+def of(one: dict[str, Any]) -> str:
+    """A rate as a person reads it."""
+    interval = f"95 %: {percent(one['low'])} to {percent(one['high'])}"
+    return f"{one['right']} of {one['of']}, {percent(one['rate'])} ({interval})"
+
+
+def percent(share: float | None) -> str:
+    """A rate in percent."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def milliseconds(ms: float | None) -> str:
+    """A time."""
+    return "-" if ms is None else f"{ms:.3g} ms" if ms < 1000 else f"{ms / 1000:.3g} s"
+
+
+def columns(rows: list[list[str]]) -> str:
+    """Rows as aligned text: the first column to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A report.json that was written before."""
+    cure = "name two files report.json that --out wrote"
+    try:
+        made = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise Trouble(f"{path} cannot be read: {error}", cure) from None
+    if not isinstance(made, dict) or made.get("callspan_evaluation") != FORM:
+        raise Trouble(f"{path} is no report of this form ({FORM})", cure)
+    return made
