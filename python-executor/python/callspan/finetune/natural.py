@@ -191,7 +191,7 @@ def _dialogues(row: dict[str, Any], families: dict[str, Family], seen: set[str])
 
 def read_natural(path: Path, families: list[Family], training: bool) -> Natural:
     """A converted file, for one side of the split: of families, of sentences, and of services that training never saw."""
-    from callspan.finetune.values import held_out
+    from callspan.finetune.values import held_out, held_out_family
 
     by_key = {family.key: family for family in families}
     found = Natural()
@@ -227,7 +227,7 @@ def read_natural(path: Path, families: list[Family], training: bool) -> Natural:
         family.domain = "_".join(family.key.split("_")[:-1]) if family.key.startswith("sgd_") else family.key.split("_")[0]
         if family.chat or not family.names:
             continue
-        if family.key in dialogues or family.says and held_out("family:" + family.key) != training:
+        if family.key in dialogues or family.says and held_out_family(family.key) != training:
             found.families.append(family)
     found.dialogues = dict(dialogues)
     return found

@@ -18,6 +18,8 @@ BEFORE = (
 )  # fmt: skip
 AFTER = ("please", "thanks", "thank you", "for me", "if you can", "if possible", "would you", "ok?", "pls", "will you?")
 COURTESY = re.compile(r"\b(please|could|can|would|hey|hi|hello|thanks|I|I'm|I'd|what|how|is|are|where|when|who|which|do|does|did)\b")
+# Beginnings of what is no command: no courtesy fits in front of them.
+STATEMENT = re.compile(r"(?i)(the|a|an|my|our|your|his|her|their|this|that|these|those|it|its|they|we|you|he|she|there|time|no|not|any|some|all|too|i|let's|if|for|at|on|in|from|to|with|and|but|so)\b")
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ def _groups(drawn: dict[tuple[str, int], Said]) -> list[dict[str, Any]]:
 def decorate(text: str, rng: random.Random, value_first: bool = False) -> str:
     """A request as it is typed: courtesies around it, a capital (but not of a value), a mark at its end, or none."""
     roll = rng.random()
-    polite = not value_first and not COURTESY.search(text) and not re.match(r"[{\d\"']", text)
+    polite = not value_first and not STATEMENT.match(text) and not COURTESY.search(text) and not re.match(r"[{\d\"']", text)
     if polite and roll < 0.16 and re.match(r"[a-z]+ ", text):
         text = f"{rng.choice(BEFORE)} {text}"
     elif polite and roll < 0.28 and text[-1] not in "?!.":

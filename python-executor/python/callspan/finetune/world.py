@@ -9,8 +9,10 @@ from pathlib import Path
 from callspan.finetune.families import Family, read_families
 from callspan.finetune.natural import Dialogue, read_natural
 from callspan.finetune.tools import words
-from callspan.finetune.values import Values, held_out, read_pools
+from callspan.finetune.values import Values, held_out_family, read_pools
 
+# How often a data set's family is drawn, of all data sets' families.
+SHARES = {"clinc": 0.35, "nlu": 0.3, "sgd": 0.25, "snips": 0.1}
 HERE = Path(__file__).parent / "families"
 # Words of tools' names that say little about what a tool is for.
 COMMON = frozenset(
@@ -27,7 +29,7 @@ class World:
         self.training = training
         self.values = Values(read_pools(families / "pools"), training)
         everything = [f for path in sorted(families.glob("*.fam")) for f in read_families(path)]
-        self.written = [f for f in everything if held_out("family:" + f.key) != training]
+        self.written = [f for f in everything if held_out_family(f.key) != training]
         self.natural: list[Family] = []
         self.dialogues: dict[str, list[Dialogue]] = {}
         self.chat: list[tuple[str, tuple[str, ...]]] = []
@@ -38,6 +40,10 @@ class World:
             self.natural, self.dialogues = found.families, found.dialogues
             self.chat, self.foreign = found.chat, found.foreign
             everything += described
+        # The families of each data set: of clinc150, which has most, the arguments are not annotated.
+        self.sets: dict[str, list[Family]] = defaultdict(list)
+        for family in self.natural:
+            self.sets[family.key.split("_")[0]].append(family)
         self.by_key = {f.key: f for f in (*self.written, *self.natural)}
         self.by_domain: dict[str, list[Family]] = defaultdict(list)
         for family in self.by_key.values():
@@ -68,8 +74,8 @@ class World:
 
     def draw_family(self, rng: random.Random) -> Family:
         """A family that has sentences: written ones and data sets' about equally often."""
-        if self.natural and rng.random() < 0.42:
-            return rng.choice(self.natural)
+        if self.sets and rng.random() < 0.42:
+            return rng.choice(self.sets[rng.choices(list(self.sets), [SHARES[name] for name in self.sets])[0]])
         return rng.choice(self.written)
 
     def draw_families(self, count: int, rng: random.Random) -> list[Family]:
