@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LOSSES = 4
+LOSSES = 3
 """One in so many positions goes through the head: answers first, the rest a random choice of the other text."""
 
 
@@ -53,7 +53,8 @@ def fill(
     """Lay samples (lists of spans) into rows.
 
     Answers get their own weights. What room is left among the K positions goes to a random choice of the other
-    tokens, scaled so that on average each of these weighs lm_weight; so a language-model loss costs the same head.
+    tokens, scaled so that on average each of these weighs lm_weight, but none more than a token of an answer; so a
+    language-model loss costs the same head.
     K may be given, as `most`.
     """
     shape = (len(rows), length)
@@ -105,7 +106,7 @@ def _losses(
     if m:
         chosen = np.asarray(other, np.int64)[draw.choice(len(other), m, replace=False)]
         where[n : n + m], targets[n : n + m] = chosen[:, 0], chosen[:, 1]
-        weights[n : n + m] = lm_weight * len(other) / m
+        weights[n : n + m] = min(1.0, lm_weight * len(other) / m)
     return where, targets, weights, owner
 
 

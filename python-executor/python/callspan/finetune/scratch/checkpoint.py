@@ -3,6 +3,7 @@
 A kill at any moment leaves the last checkpoint; a full disk does, too, and training goes on with a word about it.
 """
 
+import errno
 import io
 import json
 import os
@@ -42,8 +43,11 @@ def write(path: Path, content: bytes) -> bool:
 def append(path: Path, row: dict[str, Any]) -> bool:
     """Add one line of JSON; a line that does not fit is said and lost."""
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        with path.open("ab", buffering=0) as file:
+            line, end = json.dumps(row).encode() + b"\n", file.tell()
+            if file.write(line) < len(line):
+                file.truncate(end)  # no half lines
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         say(f"could not write to {path} ({error.strerror}): a line of metrics is lost")
         return False

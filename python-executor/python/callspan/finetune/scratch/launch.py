@@ -23,6 +23,7 @@ from callspan.finetune.scratch.source import find, held_out
 from callspan.finetune.scratch.train import Shared, Worker
 
 _ALLOCATOR = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4000000000:glibc.malloc.trim_threshold=8000000000"
+_ALLOCATOR += ":glibc.malloc.top_pad=200000000"
 """Large blocks stay with the process and on huge pages: given back and zeroed at each step they cost a third of it."""
 
 
@@ -32,7 +33,9 @@ def prepare(out: Path, source: str, seed: int, vocabulary: int, samples: int, te
         checkpoint.say(f"learning {vocabulary} tokens from {samples} samples")
         some = itertools.islice(find(source)(seed, 0), samples)
         texts = (x for s in some for x in (s.prefix, *(y for t in s.turns for y in (t.prompt, t.completion))))
-        tokenizer.save(tokenizer.train(texts, vocabulary), out, template)
+        learnt = tokenizer.train(texts, vocabulary)
+        for folder in (out / "best", out):  # the last one says that both are there
+            tokenizer.save(learnt, folder, template)
     return Tokenizer.from_file(str(out / "tokenizer.json")).get_vocab_size()
 
 

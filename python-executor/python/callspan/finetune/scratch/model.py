@@ -88,10 +88,8 @@ class Attention(nn.Module):
         k = rotate(self.k_norm(k.reshape(rows, length, groups, head)), cos, sin)
         v = v.reshape(rows, length, groups, head)
         per = self.shape.heads // groups
-        reach = (1 + self.q_norm.weight).abs().max() * (1 + self.k_norm.weight).abs().max() * head**0.5
         out = [
-            attend(q[:, :, g * per : (g + 1) * per] * head**-0.5, k[:, :, g], v[:, :, g], seen, reach)
-            for g in range(groups)
+            attend(q[:, :, g * per : (g + 1) * per] * head**-0.5, k[:, :, g], v[:, :, g], seen) for g in range(groups)
         ]
         return self.o(torch.cat(out, 2).reshape(rows, length, -1) if groups > 1 else out[0].reshape(rows, length, -1))
 
@@ -99,7 +97,7 @@ class Attention(nn.Module):
 CHUNKS = 4
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, bound: Tensor) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
     """Attention of the heads that share a key: q [B, T, N, E], k and v [B, T, E] to [B, T, N, E].
 
     With one key for all heads, T and N fold into one long axis without moving anything. Naive on purpose: on a CPU
@@ -110,8 +108,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor, bound: Tensor) -> Tens
     step = length // CHUNKS if length % CHUNKS == 0 else length
     ends = range(step, length + 1, step)
     parts = [
-        Attend.apply(q[:, end - step : end], k[:, :end], v[:, :end], seen[:, end - step : end, :end], bound)
-        for end in ends
+        Attend.apply(q[:, end - step : end], k[:, :end], v[:, :end], seen[:, end - step : end, :end]) for end in ends
     ]
     return torch.cat(parts, 1)
 

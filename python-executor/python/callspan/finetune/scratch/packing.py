@@ -88,7 +88,7 @@ class Rows:
         tokens: Encode,
         rows: int,
         length: int = 512,
-        seed: int = 0,
+        seed: int | list[int] = 0,
         lm_weight: float = 0.1,
         losses: int | None = None,
     ) -> None:

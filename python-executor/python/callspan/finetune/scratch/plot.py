@@ -1,4 +1,4 @@
-"""Curves of a run: `python -m callspan.finetune.scratch.plot DIR` writes DIR/curves.png. The only user of matplotlib."""
+"""Curves of a run, the only use of matplotlib: `python -m callspan.finetune.scratch.plot DIR` writes DIR/curves.png."""
 
 import json
 import sys

@@ -57,7 +57,7 @@ class Worker:
         drawn = past["drawn"][number]
         samples = itertools.islice(find(plan.source)(plan.seed, number), drawn, None)
         # Seeded by its place, too: after a resumption the choices are new ones.
-        self.rows = Rows(samples, tokens, plan.rows, plan.length, hash((plan.seed, number, drawn)), plan.lm_weight)
+        self.rows = Rows(samples, tokens, plan.rows, plan.length, [plan.seed, number, drawn], plan.lm_weight)
         self.drawn = drawn
         self.held = Held(held_out(plan), tokens, number, plan.processes, plan.rows, plan.length)
         self.run: Callable[..., tuple[Tensor, Tensor]] = (

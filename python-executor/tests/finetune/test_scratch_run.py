@@ -1,0 +1,120 @@
+"""Whole runs, tiny ones: the loss falls, a kill loses little, a full disk is survived, a seed decides."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import TEMPLATE
+
+HERE = Path(__file__).parent
+
+
+def command(out: Path, *more: str) -> list[str]:
+    fixed = ["--size", "test", "--vocabulary", "2048", "--tokenizer-samples", "500", "--held-samples", "20"]
+    fixed += ["--processes", "2", "--rows", "2", "--no-compile", "--template", str(TEMPLATE)]
+    program = [sys.executable, "-m", "callspan.finetune.scratch", "--source", "stub:samples", "--out", str(out)]
+    return [*program, *fixed, *more]
+
+
+def start(out: Path, *more: str) -> subprocess.Popen:
+    paths = [str(HERE), str(HERE.parents[1] / "python")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.Popen(
+        command(out, *more), env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def run(out: Path, *more: str) -> str:
+    process = start(out, *more)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    return said
+
+
+def metrics(out: Path, key: str) -> list[dict]:
+    return [row for row in map(json.loads, (out / "metrics.jsonl").read_text().splitlines()) if key in row]
+
+
+def test_the_loss_falls_and_the_run_is_recorded(tmp_path):
+    run(tmp_path, "--tokens", "400000", "--check-seconds", "5")
+    losses = [row["loss"] for row in metrics(tmp_path, "loss")]
+    assert losses[-1] < losses[0] / 3
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert record["plan"]["seed"] == 0
+    assert record["result"]["positions"] >= 400_000
+    assert record["best"]["held"]["all"]["answers"] > 20
+    names = {path.name for path in (tmp_path / "best").iterdir()}
+    assert names >= {"model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"}
+    assert "this run is over" in run(tmp_path, "--tokens", "400000")
+
+
+def test_a_seed_and_a_number_of_tokens_decide_the_weights(tmp_path):
+    hashes = set()
+    for name in ("a", "b"):
+        run(tmp_path / name, "--tokens", "40000", "--check-seconds", "1000")
+        hashes.add(hashlib.sha256((tmp_path / name / "best/model.safetensors").read_bytes()).hexdigest())
+    assert len(hashes) == 1
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
+    process = start(tmp_path, "--tokens", "600000", "--save-seconds", "1", "--check-seconds", "1000")
+    saved = tmp_path / "checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not saved.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1.5)
+    assert len(members(process.pid)) >= 3
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(3)  # its children see it within a second
+    assert members(process.pid) == []
+    said = run(tmp_path, "--tokens", "600000")
+    assert "going on from step" in said
+    steps = [row["step"] for row in metrics(tmp_path, "loss")]
+    assert steps[-1] * 2048 >= 600_000
+    assert len(json.loads((tmp_path / "training.json").read_text())["started"]) == 2
+
+
+def members(session: int) -> list[str]:
+    """The processes of a session; those that are gone but not yet waited for do not count."""
+    found = subprocess.run(["/bin/ps", "-s", str(session), "-o", "stat=,args="], capture_output=True, text=True)
+    return [line for line in found.stdout.splitlines() if not line.startswith("Z")]
+
+
+def test_another_run_s_folder_is_refused(tmp_path):
+    run(tmp_path, "--tokens", "5000")
+    process = start(tmp_path, "--tokens", "9000", "--seed", "7")
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 2
+    assert "holds another run" in said
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """16 MB of memory as a disk. Mounting it needs root."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run(["/bin/umount", str(place)], check=True)
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_and_training_goes_on(small_disk):
+    run(small_disk, "--tokens", "5000")
+    before = (small_disk / "checkpoint.pt").read_bytes()
+    disk = os.statvfs(small_disk)
+    (small_disk / "ballast").write_bytes(b"x" * (disk.f_bavail * disk.f_frsize - 300_000))
+    said = run(small_disk, "--tokens", "40000")
+    assert "No space left" in said
+    assert "training goes on" in said
+    assert (small_disk / "checkpoint.pt").read_bytes() == before
+    assert not list(small_disk.glob("*.new"))
