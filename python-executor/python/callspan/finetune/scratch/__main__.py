@@ -23,9 +23,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m callspan.finetune.scratch", description=__doc__)
     add = parser.add_argument
     add(
-        "--source", default="callspan.finetune.generate:samples", help="MODULE:FUNCTION(seed, worker), or a .jsonl file"
+        "--source", default="callspan.finetune.training:samples", help="MODULE:FUNCTION(seed, worker), or a .jsonl file"
     )
-    add("--held", default="", help="the same for held-out samples; else the source under another seed")
+    add("--natural", type=Path, metavar="FILE", help="what callspan.finetune.natural wrote, for the usual source")
+    add("--held", default="callspan.finetune.training:held", help="the same for held-out samples; else the source under another seed")
     add("--out", type=Path, required=True)
     until = parser.add_mutually_exclusive_group(required=True)
     until.add_argument("--minutes", type=float, help="of wall-clock time, over all resumptions")
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--decay", choices=("linear", "sqrt"), default="linear")
     add("--check-seconds", type=float, default=180)
     add("--save-seconds", type=float, default=300)
-    add("--held-samples", type=int, default=400)
+    add("--held-samples", type=int, default=600)
     add("--no-compile", action="store_true", help="slower, without a C++ compiler")
     return parser
 
@@ -53,6 +54,8 @@ def main() -> int:
     args = _parser().parse_args()
     gpu = torch.cuda.is_available()
     try:
+        if args.natural:
+            os.environ["CALLSPAN_NATURAL"] = str(args.natural.resolve(strict=True))
         args.out.mkdir(parents=True, exist_ok=True)
         size = launch.prepare(args.out, args.source, args.seed, args.vocabulary, args.tokenizer_samples, args.template)
         plan = Plan(
