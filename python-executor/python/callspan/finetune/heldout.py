@@ -89,10 +89,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--natural", type=Path, metavar="FILE", help="what callspan.finetune.natural wrote: cases from there")
     options = parser.parse_args()
-    world = World(training=False, natural=options.natural)
-    if options.natural:
-        world.written = []
-        world.by_key = {f.key: f for f in world.natural}
+    world = World(training=False, natural=options.natural, written=options.natural is None)
     counts = write(world, options.out, options.each, options.seed)
     print(f"{options.out}: " + ", ".join(f"{counts[k]} {k}" for k in KINDS))  # noqa: T201
 

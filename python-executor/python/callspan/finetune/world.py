@@ -24,12 +24,17 @@ COMMON = frozenset(
 class World:
     """The families of one side of the split: for training, or held out."""
 
-    def __init__(self, training: bool, natural: Path | None = None, families: Path = HERE) -> None:
-        """Reads the families and pools of a directory and, if given, what `callspan.finetune.natural` converted."""
+    def __init__(
+        self, training: bool, natural: Path | None = None, families: Path = HERE, written: bool = True
+    ) -> None:
+        """Reads the families and pools of a directory and, if given, what `callspan.finetune.natural` converted.
+
+        Without `written` there are the data sets' families only.
+        """
         self.training = training
         self.values = Values(read_pools(families / "pools"), training)
         everything = [f for path in sorted(families.glob("*.fam")) for f in read_families(path)]
-        self.written = [f for f in everything if held_out_family(f.key) != training]
+        self.written = [f for f in everything if written and held_out_family(f.key) != training]
         self.natural: list[Family] = []
         self.dialogues: dict[str, list[Dialogue]] = {}
         self.chat: list[tuple[str, tuple[str, ...]]] = []
@@ -45,6 +50,8 @@ class World:
         for family in self.natural:
             self.sets[family.key.split("_")[0]].append(family)
         self.by_key = {f.key: f for f in (*self.written, *self.natural)}
+        if not self.by_key:
+            raise ValueError(f"no family is {'for training' if training else 'held out'} in {natural or families}")
         self.by_domain: dict[str, list[Family]] = defaultdict(list)
         for family in self.by_key.values():
             self.by_domain[family.domain].append(family)
@@ -73,8 +80,8 @@ class World:
         return self._objects[family.key] if family.key in self._objects else frozenset().union(*self._named(family)) - COMMON
 
     def draw_family(self, rng: random.Random) -> Family:
-        """A family that has sentences: written ones and data sets' about equally often."""
-        if self.sets and rng.random() < 0.42:
+        """A family that has sentences: a data set's in 42 of 100 draws, if there are any, or a written one."""
+        if self.sets and (not self.written or rng.random() < 0.42):
             return rng.choice(self.sets[rng.choices(list(self.sets), [SHARES[name] for name in self.sets])[0]])
         return rng.choice(self.written)
 
