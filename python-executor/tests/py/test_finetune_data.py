@@ -6,17 +6,16 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+
 from callspan.finetune import formats, wire
-from callspan.finetune.families import Family, FamilyError, Kind, read_families
+from callspan.finetune.families import HERE, Family, FamilyError, read_directory, read_families
 from callspan.finetune.generate import Generator
+from callspan.finetune.kinds import Kind
 from callspan.finetune.natural import main as natural
 from callspan.finetune.requests import draw_request
 from callspan.finetune.tools import draw_tool
 from callspan.finetune.values import read_pools
-from callspan.finetune.world import HERE, World
-
-FILES = sorted(HERE.glob("*.fam"))
-NATURAL = sorted((HERE / "natural").glob("*.fam"))
+from callspan.finetune.world import World
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +30,11 @@ def families(text: str, tmp_path: Path) -> list[Family]:
 
 
 def test_families_have_keys_of_their_own_and_pools_that_exist():
-    everything = [f for path in (*FILES, *NATURAL) for f in read_families(path)]
-    keys = [f.key for f in everything]
+    written = read_directory(HERE)
+    keys = [f.key for f in (*written, *read_directory(HERE / "natural"))]
     assert len(keys) == len(set(keys)) > 900
     pools = read_pools(HERE / "pools")
-    for family in (f for path in FILES for f in read_families(path)):
+    for family in written:
         for arg in family.args.values():
             kind = arg.kind.item or arg.kind
             assert not kind.pool or kind.pool in pools, f"{family.key}: {arg.path} draws from {kind.pool}, which is no pool"
@@ -133,6 +132,9 @@ vague: ring the bell
         ("say: ring {times} times\n", "say: ring {times times\n", "some.fam:8: "),
         ("say: ring {times} times\n", "say: [ring {times} times\n", "brackets"),
         ("names: ring_bell", "names: ring bell", "is no tool's name"),
+        ("names: ring_bell, bell.ring\n", "", "some.fam: ring: it has no names"),
+        ("arg times! int 1..9", "arg times! int 9..1", "some.fam:5: the bounds 9..1 are the wrong way round"),
+        ("say: ring {times} times\n", "say: ring {times=twice|twice}\n", "some.fam: ring: 'twice' is no whole number"),
         ("vague: ", "vauge: ", "some.fam:11: 'vauge' is no word"),
     ],
 )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 
-from callspan.finetune.families import Arg, Family, Kind
+from callspan.finetune.families import Arg, Family
+from callspan.finetune.kinds import Kind
 from callspan.finetune.phrases import parse_phrase
 from callspan.finetune.tools import words
 from callspan.finetune.values import Values

@@ -9,7 +9,8 @@ from typing import Any
 
 from callspan.finetune import wire
 from callspan.finetune.combine import combined_family
-from callspan.finetune.families import Family, literal
+from callspan.finetune.families import Family
+from callspan.finetune.kinds import literal
 from callspan.finetune.natural import Dialogue
 
 from callspan.finetune.replies import draw_error, draw_result, show, tell, tell_error

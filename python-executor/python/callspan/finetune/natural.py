@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from callspan.finetune.families import Arg, Family, read_families
+from callspan.finetune.families import HERE, Arg, Family, read_directory
 from callspan.finetune.numbers import SMALL, TENS
 from callspan.finetune.phrases import parse_phrase
 
@@ -225,7 +225,7 @@ def read_natural(path: Path, families: list[Family], training: bool) -> Natural:
         by_key[key].args[arg].kind.values = tuple(counted)
     for family in families:
         family.domain = "_".join(family.key.split("_")[:-1]) if family.key.startswith("sgd_") else family.key.split("_")[0]
-        if family.chat or not family.names:
+        if family.chat or family.skipped:
             continue
         if family.key in dialogues or family.says and held_out_family(family.key) != training:
             found.families.append(family)
@@ -241,10 +241,9 @@ def main() -> int:
     options = parser.parse_args()
     if not options.data.is_dir():
         parser.error(f"{options.data} is no directory")
-    from callspan.finetune.world import HERE
 
     try:
-        families = [f for path in sorted((HERE / "natural").glob("*.fam")) for f in read_families(path)]
+        families = read_directory(HERE / "natural")
         counts: Counter[str] = Counter()
         with options.out.open("w", encoding="utf-8") as file:
             for row in convert(options.data, {f.key: f for f in families}):

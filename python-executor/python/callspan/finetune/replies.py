@@ -6,7 +6,8 @@ import random
 import re
 from typing import Any
 
-from callspan.finetune.families import Family, Kind
+from callspan.finetune.families import Family
+from callspan.finetune.kinds import Kind
 from callspan.finetune.tools import Tool, words
 from callspan.finetune.values import Values
 

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from callspan.finetune.families import Arg, Family, Kind, literal
+from callspan.finetune.families import Arg, Family
+from callspan.finetune.kinds import Kind, literal
 from callspan.finetune.phrases import Phrase, Slot
 from callspan.finetune.values import Said, Values, held_out
 

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from callspan.finetune.families import Arg, Family, Kind
+from callspan.finetune.families import Arg, Family
+from callspan.finetune.kinds import Kind
 
 TYPES = {"string": "string", "enum": "string", "int": "integer", "num": "number", "bool": "boolean", "list": "array", "object": "object"}
 

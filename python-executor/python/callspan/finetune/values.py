@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from callspan.finetune.families import Kind
+from callspan.finetune.kinds import Kind
 from callspan.finetune.numbers import spell
 
 HELD_OUT = 10

@@ -6,14 +6,13 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from callspan.finetune.families import Family, read_families
+from callspan.finetune.families import HERE, Family, read_directory
 from callspan.finetune.natural import Dialogue, read_natural
 from callspan.finetune.tools import words
 from callspan.finetune.values import Values, held_out_family, read_pools
 
 # How often a data set's family is drawn, of all data sets' families.
 SHARES = {"clinc": 0.35, "nlu": 0.3, "sgd": 0.25, "snips": 0.1}
-HERE = Path(__file__).parent / "families"
 # Words of tools' names that say little about what a tool is for.
 COMMON = frozenset(
     "get set find search create make add list show check start stop update delete remove send open close lookup look up fetch query read view new "
@@ -33,14 +32,14 @@ class World:
         """
         self.training = training
         self.values = Values(read_pools(families / "pools"), training)
-        everything = [f for path in sorted(families.glob("*.fam")) for f in read_families(path)]
+        everything = read_directory(families)
         self.written = [f for f in everything if written and held_out_family(f.key) != training]
         self.natural: list[Family] = []
         self.dialogues: dict[str, list[Dialogue]] = {}
         self.chat: list[tuple[str, tuple[str, ...]]] = []
         self.foreign: list[str] = []
         if natural is not None:
-            described = [f for path in sorted((families / "natural").glob("*.fam")) for f in read_families(path)]
+            described = read_directory(families / "natural")
             found = read_natural(natural, described, training)
             self.natural, self.dialogues = found.families, found.dialogues
             self.chat, self.foreign = found.chat, found.foreign
