@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,33 +11,15 @@ from callspan.finetune.combine import combined_family
 from callspan.finetune.families import Family
 from callspan.finetune.kinds import literal
 from callspan.finetune.natural import Dialogue
-
 from callspan.finetune.replies import draw_error, draw_result, show, tell, tell_error
 from callspan.finetune.requests import Request, decorate, draw_request, join, usable
 from callspan.finetune.samples import REFUSAL, Message, Sample, Turn, answers, calls, returned, says
 from callspan.finetune.tools import Tool, draw_tool, words
+from callspan.finetune.wording import CHAT, SUPPLIED, SYSTEMS
 from callspan.finetune.world import World
 
 # How often each kind of turn is tried; a turn that asks comes by itself where a sentence lacks what its tool requires.
 MIX = {"call": 0.50, "vague": 0.07, "multi": 0.07, "parallel": 0.10, "refuse": 0.13, "chat": 0.02, "answer": 0.07, "error": 0.02, "later": 0.02}
-CHAT = (
-    ("hello", "hi", "hi there", "good morning", "hey", "hello there", "good evening"),
-    ("who are you?", "what are you?", "hello, who are you?", "what's your name?", "are you a human?", "what can you do?", "what can you help me with?", "how can you help?"),
-    ("thanks", "thank you", "great, thanks", "thanks a lot", "perfect, thank you", "cheers"),
-    ("bye", "goodbye", "see you", "good night", "that's all", "see you later"),
-)  # fmt: skip
-CHAT_ANSWERS = (
-    "Hello. What can I do for you?",
-    "I am a small model that calls functions. Ask me for something that they can do.",
-    "You are welcome.",
-    "Goodbye.",
-)
-SYSTEMS = (
-    "You are a helpful assistant.", "You are a home assistant.", "Be brief.", "The user's name is {}.", "You work for {}.", "Answer in English.",
-    "Current date and time given in YYYY-MM-DDTHH:MM:SS format: 2026-{m:02}-{d:02}T{h:02}:{n:02}:00", "Today is 2026-{m:02}-{d:02}.", "It is {h:02}:{n:02}.",
-)  # fmt: skip
-
-
 class Generator:
     """Draws samples of one side of the split."""
 
@@ -157,7 +138,7 @@ class Generator:
         value, said = self.values.draw(tool.family.args[missing[0]].kind, self.rng)
         if not said:
             return turn
-        said = self.rng.choice(("{}", "{}", "{}", "{} please", "the {}", "make it {}", "I'd say {}", "{}, thanks", "use {}")).format(said)
+        said = self.rng.choice(SUPPLIED).format(said)
         messages = [*turn.messages, turn.answer, says(decorate(said, self.rng))]
         return self.expect(tool, messages, values | {missing[0]: value})
 
@@ -223,8 +204,8 @@ class Generator:
         if self.world.chat and rng.random() < 0.5:
             said, replies = rng.choice(self.world.chat)
             return Turn("chat", [says(decorate(said, rng))], answers(rng.choice(replies)), [], "chat")
-        i = rng.randrange(len(CHAT))
-        return Turn("chat", [says(decorate(rng.choice(CHAT[i]), rng))], answers(CHAT_ANSWERS[i]), [], "chat")
+        said, answer = rng.choice(CHAT)
+        return Turn("chat", [says(decorate(rng.choice(said), rng))], answers(answer), [], "chat")
 
     def answer(self, tool: Tool, turn: Turn, values: dict[str, Any], failed: bool) -> Turn:
         """The answer after a call and its response."""

@@ -10,17 +10,7 @@ from callspan.finetune.families import Family
 from callspan.finetune.kinds import Kind
 from callspan.finetune.tools import Tool, words
 from callspan.finetune.values import Values
-
-# What tools raise, with a place for one of the call's values.
-ERRORS = (
-    "there is no {}", "{} was not found", "unknown value {}", "{} is not allowed", "no such thing: {}", "{} does not exist", "{} is out of range",
-    "timed out", "permission denied", "the service did not answer", "connection refused", "not enough money", "the disk is full", "{} is already in use",
-    "could not read {}", "quota exceeded", "{} must be a number", "invalid format: {}", "you are not signed in", "the device is offline",
-    "rate limit reached, try again in {n} seconds", "there is nothing for {}", "{} is closed", "internal error {n}", "only {n} are left", "no connection",
-    "{} is not supported", "the battery is empty", "{} cannot be empty", "expected at most {n} characters", "no result for {}", "{}: no such file",
-)  # fmt: skip
-FIELDS = ("status", "count", "id", "name", "total", "price", "result", "message", "state", "unit", "label", "set", "start", "end", "city", "score", "size", "title", "date", "level", "owner", "code", "position", "speed", "distance", "rate", "words", "left", "next", "average")  # fmt: skip
-STATES = ("ok", "done", "saved", "sent", "started", "on", "off", "ready", "pending", "open", "closed", "confirmed", "active")
+from callspan.finetune.wording import ERRORS, FIELDS, STATES
 
 
 def draw_result(tool: Tool, values: dict[str, Any], drawer: Values, rng: random.Random) -> dict[str, Any]:

@@ -11,13 +11,8 @@ from callspan.finetune.families import Arg, Family
 from callspan.finetune.kinds import Kind, literal
 from callspan.finetune.phrases import Phrase, Slot
 from callspan.finetune.values import Said, Values, held_out
+from callspan.finetune.wording import AFTER, BEFORE, LINKS
 
-# Around a request, and no part of it. Nothing here is a time: "now" or "today" could be some tool's argument.
-BEFORE = (
-    "please", "hey,", "hi,", "hello,", "can you", "could you", "could you please", "can you please", "would you", "I want you to", "I need you to", "ok,",
-    "okay", "alright,", "hey there,", "so,", "quick one:", "be so kind and", "I'd like you to", "go ahead and", "just",
-)  # fmt: skip
-AFTER = ("please", "thanks", "thank you", "for me", "if you can", "if possible", "would you", "ok?", "pls", "will you?")
 COURTESY = re.compile(r"\b(please|could|can|would|hey|hi|hello|thanks|I|I'm|I'd|what|how|is|are|where|when|who|which|do|does|did)\b")
 # Beginnings of what is no command: no courtesy fits in front of them.
 STATEMENT = re.compile(r"(?i)(the|a|an|my|our|your|his|her|their|this|that|these|those|it|its|they|we|you|he|she|there|time|no|not|any|some|all|too|i|let's|if|for|at|on|in|from|to|with|and|but|so)\b")
@@ -128,7 +123,7 @@ def join(texts: list[str], rng: random.Random, keep: bool) -> str:
     style = rng.random()
     if style < 0.2 and not keep:
         return " ".join(f"{text[0].upper()}{text[1:]}." if text[-1] not in ".?!" else text for text in texts)
-    link = rng.choice((" and ", " and ", ", and ", " and then ", ", then ", "; ", ". Also ", ", also ", " and also ", " plus ", ", and after that ", " as well as "))  # fmt: skip
+    link = rng.choice(LINKS)
     if len(texts) > 2 and rng.random() < 0.6:
         return ", ".join(texts[:-1]) + link + texts[-1]
     return link.join(texts)

@@ -13,6 +13,7 @@ from typing import Any
 
 from callspan.finetune.kinds import Kind
 from callspan.finetune.numbers import spell
+from callspan.finetune.wording import EXTENSIONS, INVENTED, SYLLABLES
 
 HELD_OUT = 10
 # Mixed into the hash of families, so that the most everyday ones (an alarm, a timer, a light, the weather) are among those trained.
@@ -38,22 +39,6 @@ def read_pools(directory: Path) -> dict[str, list[str]]:
                     raise ValueError(f"{path.name}:{number}: a pool begins with `== name`")
                 pools.setdefault(name, []).extend(part.strip() for part in line.split("|") if part.strip())
     return pools
-
-
-# Pools of which anybody may make a new value: names and words that nobody has heard before are copied, not remembered.
-INVENTED = {
-    "person": "Name", "full_name": "Name Name", "city": "Name", "company": "Name", "product": "Name 9", "place": "Name",
-    "song": "Name word", "artist": "Name Name", "album": "word Name", "playlist": "word word", "movie": "Name word",
-    "book": "word Name", "author": "Name Name", "podcast": "word Name", "restaurant": "Name", "hotel": "Name", "street": "Name",
-    "branch": "word-word", "repo": "word-word", "package": "word-9", "table": "word_word", "column": "word_word",
-    "database": "word_word", "container": "word-9", "service": "word-word", "host": "word-9", "app": "Name", "file": "word_word.ext",
-    "folder": "word", "username": "word9", "tag": "word", "topic": "word word", "title": "word word word", "phrase": "word word",
-    "task": "word the word", "item": "word word", "device": "word word", "code": "XX-999", "project": "Name", "team": "word",
-    "event": "word word", "message": "word word word word", "sentence": "word the word word", "word": "word", 
-    "path": "/word/word", "domain": "word.com", "email": "word@word.com", "room": "word room", "food": "word word",
-}
-EXTENSIONS = ("txt", "pdf", "csv", "md", "json", "png", "docx", "xlsx", "py", "log", "mp3", "zip")
-SYLLABLES = "ka lo mi ra ten vel dor sa ni bru pe qui sto fa gri mal wen tor zu li ha bek ro ya ster na dim os ul ex".split()
 
 
 def held_out_family(key: str) -> bool:

@@ -10,15 +10,10 @@ from callspan.finetune.families import HERE, Family, read_directory
 from callspan.finetune.natural import Dialogue, read_natural
 from callspan.finetune.tools import words
 from callspan.finetune.values import Values, held_out_family, read_pools
+from callspan.finetune.wording import COMMON
 
 # How often a data set's family is drawn, of all data sets' families.
 SHARES = {"clinc": 0.35, "nlu": 0.3, "sgd": 0.25, "snips": 0.1}
-# Words of tools' names that say little about what a tool is for.
-COMMON = frozenset(
-    "get set find search create make add list show check start stop update delete remove send open close lookup look up fetch query read view new "
-    "change control manage run do info information status details data my a the to for of in on by with from and item items".split()
-)
-
 
 class World:
     """The families of one side of the split: for training, or held out."""
