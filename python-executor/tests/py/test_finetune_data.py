@@ -12,9 +12,9 @@ from callspan.finetune.families import HERE, Family, FamilyError, read_directory
 from callspan.finetune.generate import Generator
 from callspan.finetune.kinds import Kind
 from callspan.finetune.natural import main as natural
+from callspan.finetune.pools import read_pools
 from callspan.finetune.requests import draw_request
 from callspan.finetune.tools import draw_tool
-from callspan.finetune.values import read_pools
 from callspan.finetune.world import World
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from callspan.finetune.families import HERE, Arg, Family, read_directory
 from callspan.finetune.numbers import SMALL, TENS
 from callspan.finetune.phrases import parse_phrase
+from callspan.finetune.sides import held_out_family, held_out_sentence
 
 # Characters that mean something in the family format: a text that holds one is left out.
 SPECIAL = re.compile(r"[\[\]{}|<>]")
@@ -191,8 +192,6 @@ def _dialogues(row: dict[str, Any], families: dict[str, Family], seen: set[str])
 
 def read_natural(path: Path, families: list[Family], training: bool) -> Natural:
     """A converted file, for one side of the split: of families, of sentences, and of services that training never saw."""
-    from callspan.finetune.values import held_out, held_out_family
-
     by_key = {family.key: family for family in families}
     found = Natural()
     dialogues: dict[str, list[Dialogue]] = defaultdict(list)
@@ -201,14 +200,14 @@ def read_natural(path: Path, families: list[Family], training: bool) -> Natural:
         for line in file:
             row = json.loads(line)
             if "foreign" in row:
-                if held_out("say:" + row["foreign"]) != training:
+                if held_out_sentence(row["foreign"]) != training:
                     found.foreign.append(row["foreign"])
                 continue
             family = by_key.get(row["family"])
             if family is None:
                 continue
             if family.chat:
-                if held_out("say:" + row["say"]) != training:
+                if held_out_sentence(row["say"]) != training:
                     found.chat.append((row["say"], family.chat))
             elif "say" in row:
                 phrase = parse_phrase(row["say"])

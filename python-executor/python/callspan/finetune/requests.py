@@ -10,7 +10,8 @@ from typing import Any
 from callspan.finetune.families import Arg, Family
 from callspan.finetune.kinds import Kind, literal
 from callspan.finetune.phrases import Phrase, Slot
-from callspan.finetune.values import Said, Values, held_out
+from callspan.finetune.sides import held_out_sentence
+from callspan.finetune.values import Said, Values
 from callspan.finetune.wording import AFTER, BEFORE, LINKS
 
 COURTESY = re.compile(r"\b(please|could|can|would|hey|hi|hello|thanks|I|I'm|I'd|what|how|is|are|where|when|who|which|do|does|did)\b")
@@ -30,7 +31,7 @@ class Request:
 
 def usable(phrase: Phrase, training: bool) -> bool:
     """Whether a sentence is on this side of the split."""
-    return held_out("say:" + phrase.source) != training
+    return held_out_sentence(phrase.source) != training
 
 
 def draw_request(

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from callspan.finetune.families import HERE, Family, read_directory
 from callspan.finetune.natural import Dialogue, read_natural
+from callspan.finetune.pools import read_pools
+from callspan.finetune.sides import held_out_family
 from callspan.finetune.tools import words
-from callspan.finetune.values import Values, held_out_family, read_pools
+from callspan.finetune.values import Values
 from callspan.finetune.wording import COMMON
 
 # How often a data set's family is drawn, of all data sets' families.
