@@ -10,7 +10,7 @@ from callspan.finetune import wire
 from callspan.finetune.combine import combined_family
 from callspan.finetune.families import Family
 from callspan.finetune.kinds import literal
-from callspan.finetune.natural import Dialogue
+from callspan.finetune.converted import Dialogue
 from callspan.finetune.replies import draw_error, draw_result, show, tell, tell_error
 from callspan.finetune.requests import Request, decorate, draw_request, join, usable
 from callspan.finetune.samples import REFUSAL, Message, Sample, Turn, answers, calls, returned, says

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from callspan.finetune.families import HERE, Family, read_directory
-from callspan.finetune.natural import Dialogue, read_natural
+from callspan.finetune.converted import Dialogue, read_natural
 from callspan.finetune.pools import read_pools
 from callspan.finetune.sides import held_out_family
 from callspan.finetune.tools import words
