@@ -186,6 +186,9 @@ GOOD = {"tools": [{"name": "ring"}], "messages": [{"role": "user", "content": "R
         (json.dumps(GOOD | {"messages": [{"role": "robot", "content": ""}]}), "the role 'robot'"),
         (json.dumps(GOOD | {"messages": [{"role": "user", "content": "<escape>"}, *GOOD["messages"][1:]]}), "control token"),
         (json.dumps(GOOD | {"messages": [{"role": "tool", "content": "1"}, *GOOD["messages"]]}), "no call waits for it"),
+        (json.dumps(GOOD | {"messages": GOOD["messages"][1:]}), "messages[0] is the assistant's, and answers nothing"),
+        (json.dumps(GOOD | {"messages": [GOOD["messages"][0], *GOOD["messages"]]}), "messages[1] is the user's"),
+        (json.dumps(GOOD | {"messages": [GOOD["messages"][0], {"role": "system", "content": "Hi"}, *GOOD["messages"]]}), "only be the first"),
     ],
 )
 def test_a_line_that_breaks_the_format_is_told_and_the_rest_kept_only_if_asked(tmp_path, line, why):

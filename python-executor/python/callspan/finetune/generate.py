@@ -12,7 +12,8 @@ from callspan.finetune.families import Family
 from callspan.finetune.kinds import literal
 from callspan.finetune.converted import Dialogue
 from callspan.finetune.replies import draw_error, draw_result, show, tell, tell_error
-from callspan.finetune.requests import Request, decorate, draw_request, join, usable
+from callspan.finetune.manners import decorate, join
+from callspan.finetune.requests import Request, draw_request, usable
 from callspan.finetune.samples import REFUSAL, Message, Sample, Turn, answers, calls, returned, says
 from callspan.finetune.tools import Tool, draw_tool, words
 from callspan.finetune.wording import CHAT, SUPPLIED, SYSTEMS

@@ -13,12 +13,35 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 def conversation(row: dict[str, Any]) -> Example:
-    """One line of TRL's or mobile-actions' shape, checked: calls are of declared tools, results follow calls."""
+    """One line of TRL's or mobile-actions' shape, checked: turns alternate, calls are of declared tools, and answered."""
     messages = [_message(m, i) for i, m in enumerate(_list(row, "messages"))]
     tools = [_tool(t, i) for i, t in enumerate(_list(row, "tools") if row.get("tools") else [])]
     if not messages or messages[-1]["role"] != "assistant":
         raise ValueError("the last message is not the assistant's")
-    names = {tool["name"] for tool in tools}
+    _check_order(messages)
+    _check_calls(messages, {tool["name"] for tool in tools})
+    # Once more through the renderer: control tokens inside of texts are found here.
+    system, rest = split(messages)
+    wire.prefix(tools, system)
+    wire.prompt(rest[:-1])
+    wire.completion(rest[-1])
+    return {"tools": tools, "messages": messages}
+
+
+def _check_order(messages: list[dict[str, Any]]) -> None:
+    before = ""
+    for i, message in enumerate(messages):
+        role = message["role"]
+        if i and role in ("system", "developer"):
+            raise ValueError(f"messages[{i}] is the {role}'s, which can only be the first")
+        if role == "assistant" and before not in ("user", "tool"):
+            raise ValueError(f"messages[{i}] is the assistant's, and answers nothing")
+        if role == before == "user":
+            raise ValueError(f"messages[{i}] is the user's, and the one before it has no answer")
+        before = role
+
+
+def _check_calls(messages: list[dict[str, Any]], names: set[str]) -> None:
     waiting = 0
     for i, message in enumerate(messages):
         for call in message.get("tool_calls", ()):
@@ -32,12 +55,6 @@ def conversation(row: dict[str, Any]) -> Example:
             raise ValueError(f"messages[{i}]: {waiting} calls before it have no result")
         else:
             waiting = len(message.get("tool_calls", ()))
-    # Once more through the renderer: control tokens inside of texts are found here.
-    system, rest = split(messages)
-    wire.prefix(tools, system)
-    wire.prompt(rest[:-1])
-    wire.completion(rest[-1])
-    return {"tools": tools, "messages": messages}
 
 
 def split(messages: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
