@@ -36,16 +36,15 @@ def run(command: Callable[[], str]) -> int:
 
 def at_least_one(text: str) -> int:
     """The type of an argument that counts something."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than one")
-    return number
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not one, two, three …")
+    return int(text)
 
 
 def readable(path: Path, fix: str) -> Path:
-    """The path, if a file is there."""
-    if not path.is_file():
-        raise Trouble(f"{path} is {'no file' if path.exists() else 'not there'}", fix)
+    """The path, if a file is there, or a pipe."""
+    if path.is_dir() or not path.exists():
+        raise Trouble(f"{path} is {'a directory' if path.is_dir() else 'not there'}", fix)
     return path
 
 

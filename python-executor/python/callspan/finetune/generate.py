@@ -1,11 +1,21 @@
-"""Makes function-calling conversations without end, from families of tools: the same seed makes the same ones."""
+"""Makes function-calling conversations without end, from families of tools: the same seed makes the same ones.
+
+    python -m callspan.finetune.generate --out data.jsonl [--count 1000] [--shape trl] [--natural natural.jsonl]
+
+As a command it writes the first of them for trainers of others, a conversation a line; what is held out is not in it.
+"""
 
 from __future__ import annotations
 
+import argparse
 import random
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+from callspan.finetune import formats
 from callspan.finetune.combine import combined_family
+from callspan.finetune.commands import WRITE_IT, at_least_one, readable, run, writable
 from callspan.finetune.samples import Sample, Turn
 from callspan.finetune.tools import Tool, draw_tool
 from callspan.finetune.turns.after import answer, dialogue, later
@@ -105,3 +115,28 @@ class Generator:
         if kind in ("answer", "error"):
             return answer(source, tool, turn, values, failed=kind == "error")
         return later(source, tools, turn) if kind == "later" else turn
+
+
+def _write(options: argparse.Namespace) -> str:
+    if options.natural:
+        readable(options.natural, WRITE_IT)
+    out = writable(options.out)
+    samples = Generator(World(training=True, natural=options.natural), options.seed)
+    return f"{out}: {formats.write(samples, out, options.shape, options.count)} conversations"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes training data."""
+    parser = argparse.ArgumentParser(prog="python -m callspan.finetune.generate", description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="FILE", help="the JSON lines to write")
+    add("--count", type=at_least_one, default=1000, metavar="N", help="conversations [1000]")
+    add("--seed", type=int, default=0, metavar="S", help="another seed, other conversations [0]")
+    add("--shape", choices=formats.SHAPES, default="trl", help="of the lines [trl]")
+    add("--natural", type=Path, metavar="FILE", help="what callspan.finetune.natural wrote, to draw from it as well")
+    options = parser.parse_args(arguments)
+    return run(lambda: _write(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

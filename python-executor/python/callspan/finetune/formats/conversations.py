@@ -13,7 +13,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 def conversation(row: dict[str, Any]) -> Example:
-    """One line of TRL's or mobile-actions' shape, checked: turns alternate, calls are of declared tools, and answered."""
+    """One line of TRL's or mobile-actions' shape, checked: turns alternate, declared tools are called and answer."""
     messages = [_message(m, i) for i, m in enumerate(_list(row, "messages"))]
     tools = [_tool(t, i) for i, t in enumerate(_list(row, "tools") if row.get("tools") else [])]
     if not messages or messages[-1]["role"] != "assistant":
