@@ -6,17 +6,15 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from callspan.finetune import formats, wire
-from callspan.finetune.families import Family, FamilyError, Kind, read_families
+
+from callspan.finetune import formats, natural, wire
+from callspan.finetune.families import HERE, Family, FamilyError, read_directory, read_families
 from callspan.finetune.generate import Generator
-from callspan.finetune.natural import main as natural
+from callspan.finetune.kinds import Kind
+from callspan.finetune.pools import read_pools
 from callspan.finetune.requests import draw_request
 from callspan.finetune.tools import draw_tool
-from callspan.finetune.values import read_pools
-from callspan.finetune.world import HERE, World
-
-FILES = sorted(HERE.glob("*.fam"))
-NATURAL = sorted((HERE / "natural").glob("*.fam"))
+from callspan.finetune.world import World
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +29,14 @@ def families(text: str, tmp_path: Path) -> list[Family]:
 
 
 def test_families_have_keys_of_their_own_and_pools_that_exist():
-    everything = [f for path in (*FILES, *NATURAL) for f in read_families(path)]
-    keys = [f.key for f in everything]
+    written = read_directory(HERE)
+    keys = [f.key for f in (*written, *read_directory(HERE / "natural"))]
     assert len(keys) == len(set(keys)) > 900
     pools = read_pools(HERE / "pools")
-    for family in (f for path in FILES for f in read_families(path)):
+    for family in written:
         for arg in family.args.values():
             kind = arg.kind.item or arg.kind
-            assert not kind.pool or kind.pool in pools, f"{family.key}: {arg.path} draws from {kind.pool}, which is no pool"
+            assert not kind.pool or kind.pool in pools, f"{family.key}: {arg.path} draws from no pool, {kind.pool}"
 
 
 def test_every_sentence_can_be_said(worlds):
@@ -70,7 +68,8 @@ def test_values_of_a_call_stand_in_its_sentence(worlds):
 
 def test_the_same_seed_makes_the_same_samples(worlds):
     def drawn(seed: int) -> list[str]:
-        return [s.prefix() + "".join(t.prompt() + t.completion() for t in s.turns) for s in islice(Generator(worlds[True], seed), 40)]
+        samples = islice(Generator(worlds[True], seed), 40)
+        return [s.prefix() + "".join(t.prompt() + t.completion() for t in s.turns) for s in samples]
 
     assert drawn(3) == drawn(3)
     assert drawn(3) != drawn(4)
@@ -133,6 +132,9 @@ vague: ring the bell
         ("say: ring {times} times\n", "say: ring {times times\n", "some.fam:8: "),
         ("say: ring {times} times\n", "say: [ring {times} times\n", "brackets"),
         ("names: ring_bell", "names: ring bell", "is no tool's name"),
+        ("names: ring_bell, bell.ring\n", "", "some.fam: ring: it has no names"),
+        ("arg times! int 1..9", "arg times! int 9..1", "some.fam:5: the bounds 9..1 are the wrong way round"),
+        ("say: ring {times} times\n", "say: ring {times=twice|twice}\n", "some.fam: ring: 'twice' is no whole number"),
         ("vague: ", "vauge: ", "some.fam:11: 'vauge' is no word"),
     ],
 )
@@ -170,7 +172,14 @@ def test_what_is_written_is_read_back_the_same(worlds, tmp_path, shape):
     assert whole == [s.prefix() + t.prompt() + t.completion() for s in samples for t in s.turns]
 
 
-GOOD = {"tools": [{"name": "ring"}], "messages": [{"role": "user", "content": "Ring"}, {"role": "assistant", "tool_calls": [{"function": {"name": "ring", "arguments": "{}"}}]}]}  # fmt: skip
+ASKED = {"role": "user", "content": "Ring"}
+CALLED = {"role": "assistant", "tool_calls": [{"function": {"name": "ring", "arguments": "{}"}}]}
+GOOD = {"tools": [{"name": "ring"}], "messages": [ASKED, CALLED]}
+
+
+def saying(*messages: dict[str, object]) -> str:
+    """A line like the good one, with other messages."""
+    return json.dumps(GOOD | {"messages": messages})
 
 
 @pytest.mark.parametrize(
@@ -179,11 +188,18 @@ GOOD = {"tools": [{"name": "ring"}], "messages": [{"role": "user", "content": "R
         ("{", "2: Expecting"),
         ("[]", "2: a line is a JSON object"),
         ("{}", "2: there is no 'messages'"),
-        (json.dumps(GOOD | {"messages": GOOD["messages"][:1]}), "2: the last message is not the assistant's"),
+        (saying(ASKED), "2: the last message is not the assistant's"),
         (json.dumps(GOOD | {"tools": []}), "2: messages[1] calls 'ring', which is not among the tools"),
-        (json.dumps(GOOD | {"messages": [{"role": "robot", "content": ""}]}), "the role 'robot'"),
-        (json.dumps(GOOD | {"messages": [{"role": "user", "content": "<escape>"}, *GOOD["messages"][1:]]}), "control token"),
-        (json.dumps(GOOD | {"messages": [{"role": "tool", "content": "1"}, *GOOD["messages"]]}), "no call waits for it"),
+        (saying({"role": "robot", "content": ""}), "the role 'robot'"),
+        (saying({"role": "user", "content": "<escape>"}, CALLED), "control token"),
+        (saying({"role": "tool", "content": "1"}, ASKED, CALLED), "no call waits for it"),
+        (saying(ASKED, CALLED, ASKED, CALLED), "messages[2]: 1 calls before it have no result"),
+        (saying(CALLED), "messages[0] is the assistant's, and answers nothing"),
+        (saying(ASKED, ASKED, CALLED), "messages[1] is the user's, and the one before it has no answer"),
+        (
+            saying(ASKED, {"role": "system", "content": "Hi"}, CALLED),
+            "messages[1] is the system's, which can only be the",
+        ),
     ],
 )
 def test_a_line_that_breaks_the_format_is_told_and_the_rest_kept_only_if_asked(tmp_path, line, why):
@@ -201,21 +217,25 @@ def test_a_line_that_breaks_the_format_is_told_and_the_rest_kept_only_if_asked(t
 
 def test_recordings_of_sessions_are_examples(tmp_path):
     tools = [{"name": "ring", "parameters": '{"type":"object","properties":{"times":{"type":"integer"}}}'}]
+    call = {"name": "ring", "arguments": '{"times":2}'}
     ask = {"chat": {"messages": [{"role": "user", "content": "Ring twice"}]}, "tools": tools}
     frames = [
         ("to_server", {"id": 1, "generate": ask}),
         ("to_server", {"id": 2, "generate": ask}),
         ("to_server", {"id": 3, "ping": {}}),
         ("to_client", {"id": 2, "done": {"finish_reason": "length", "content": "ha"}}),
-        ("to_client", {"id": 1, "done": {"finish_reason": "tool_calls", "tool_calls": [{"name": "ring", "arguments": '{"times":2}'}]}}),
+        ("to_client", {"id": 1, "done": {"finish_reason": "tool_calls", "tool_calls": [call]}}),
+    ]
+    tapped = [
+        {"time": "", "connection": 1, "direction": towards, "bytes": 1, "frame": frame} for towards, frame in frames
     ]
     file = tmp_path / "tap.jsonl"
-    file.write_text("".join(json.dumps({"time": "", "connection": 1, "direction": d, "bytes": 1, "frame": f}) + "\n" for d, f in frames))
+    file.write_text("".join(json.dumps(row) + "\n" for row in tapped))
     (example,) = formats.read(file)
-    assert formats.pair(example)[1] == "<start_function_call>call:ring{times:2}<end_function_call><start_function_response>"
+    assert formats.pair(example)[1] == wire.calls([("ring", {"times": 2})])
 
 
-def test_data_sets_become_sentences_and_dialogues(tmp_path, monkeypatch, capsys):
+def test_data_sets_become_sentences_and_dialogues(tmp_path):
     """In the data sets' shapes, with sentences of our own."""
     data = tmp_path / "data"
     data.mkdir()
@@ -223,22 +243,26 @@ def test_data_sets_become_sentences_and_dialogues(tmp_path, monkeypatch, capsys)
     def put(name: str, *rows: object) -> None:
         (data / name).write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
-    put("clinc150.jsonl", {"split": "train", "intent": "oos", "text": "why is it so"}, {"split": "train", "intent": "weather", "text": "will I get wet"})
+    def turn(who: str, text: str, **frame: object) -> dict[str, object]:
+        return {"who": who, "text": text, "frames": [{"service": "Weather_1", **frame}]}
+
+    put(
+        "clinc150.jsonl",
+        {"split": "train", "intent": "oos", "text": "why is it so"},
+        {"split": "train", "intent": "weather", "text": "will I get wet"},
+    )
     put("nlu-home.jsonl", {"intent": "alarm_set", "text": "wake me at six", "entities": [["time", 11, 14, "six"]]})
     put("snips.jsonl", {"intent": "GetWeather", "split": "train", "parts": [["is it cold in "], ["Bergen", "city"]]})
     put("sgd-services.jsonl", {"service_name": "Weather_1", "splits": ["train"]})
-    put(
-        "sgd-dialogues.jsonl",
-        {"turns": [
-            {"who": "u", "text": "how warm is it?", "frames": [{"service": "Weather_1", "intent": "GetWeather", "state": {}}]},
-            {"who": "s", "text": "where?", "frames": [{"service": "Weather_1", "acts": ["REQUEST:city"]}]},
-            {"who": "u", "text": "Bergen, next Friday", "frames": [{"service": "Weather_1", "intent": "GetWeather", "state": {"city": "Bergen"}}]},
-            {"who": "s", "text": "cold", "frames": [{"service": "Weather_1", "acts": [], "call": {"method": "GetWeather"}}]},
-        ]},
-    )  # fmt: skip
+    turns = [
+        turn("u", "how warm is it?", intent="GetWeather", state={}),
+        turn("s", "where?", acts=["REQUEST:city"]),
+        turn("u", "Bergen, next Friday", intent="GetWeather", state={"city": "Bergen"}),
+        turn("s", "cold", acts=[], call={"method": "GetWeather"}),
+    ]
+    put("sgd-dialogues.jsonl", {"turns": turns})
     out = tmp_path / "natural.jsonl"
-    monkeypatch.setattr("sys.argv", ["natural", "--data", str(data), "--out", str(out)])
-    assert natural() == 0
+    assert natural.main(["--data", str(data), "--out", str(out)]) == 0
     rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     assert {"foreign": "why is it so"} in rows
     assert any(row.get("say") == "will I get wet" for row in rows)
@@ -246,11 +270,6 @@ def test_data_sets_become_sentences_and_dialogues(tmp_path, monkeypatch, capsys)
     assert any("=Bergen|Bergen}" in row.get("say", "") for row in rows)
     assert [len(row["turns"]) for row in rows if "turns" in row] == [1, 3]
     assert "sgd_Weather_1_GetWeather" in World(True, out).dialogues
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    monkeypatch.setattr("sys.argv", ["natural", "--data", str(empty), "--out", str(out)])
-    assert natural() == 1
-    assert "holds none of the data sets" in capsys.readouterr().err
 
 
 def test_numbers_are_drawn_within_their_bounds(worlds):

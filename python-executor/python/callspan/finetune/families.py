@@ -1,7 +1,7 @@
 """Reads tool families: one tool under many names, with many ways in which people ask for it.
 
-A family file is text; `finetune/families/README.md` says its format. Everything that breaks it is an error with the
-file's name and the line's number.
+A family file is text; `families/README.md` says its format. Everything that breaks it is an error with the file's name
+and the line's number or, where only the whole family tells, the family's key.
 """
 
 from __future__ import annotations
@@ -10,29 +10,15 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from callspan.finetune.phrases import Phrase, PhraseError, parse_phrase
+from callspan.finetune.kinds import NAME, Kind, literal, parse_fields, parse_kind, parts
+from callspan.finetune.phrases import Phrase, parse_phrase
 
-KINDS = ("string", "enum", "int", "num", "bool", "list", "object")
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]*$")
+HERE = Path(__file__).parent / "families"
+KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class FamilyError(ValueError):
-    """A family file that breaks the format: `FILE:LINE: why`."""
-
-
-@dataclass(slots=True)
-class Kind:
-    """What values an argument takes: one of KINDS, and where they come from."""
-
-    kind: str
-    pool: str = ""
-    values: tuple[str, ...] = ()
-    # Of an enum: what people say for each value.
-    words: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    low: float = 0
-    high: float = 0
-    # Of a list: the kind of its items.
-    item: Kind | None = None
+    """A family file that breaks the format: `FILE:LINE: why` or `FILE: KEY: why`."""
 
 
 @dataclass(slots=True)
@@ -64,80 +50,19 @@ class Family:
     multis: list[Phrase] = field(default_factory=list)
     returns: dict[str, Kind] = field(default_factory=dict)
     replies: tuple[str, ...] = ()
+    # Of a data set's intent that is small talk, and no tool: what is answered.
     chat: tuple[str, ...] = ()
+    # A data set's intent that is not used.
+    skipped: bool = False
 
     def leaves(self) -> list[Arg]:
         """The arguments that have a value of their own: all but objects."""
         return [arg for arg in self.args.values() if arg.kind.kind != "object"]
 
 
-def split(text: str, by: str = "|") -> tuple[str, ...]:
-    """The parts of `a | b | c`, trimmed, empty ones left out."""
-    return tuple(part.strip() for part in text.split(by) if part.strip())
-
-
-def parse_kind(text: str) -> Kind:
-    """The kind that `int 1..5`, `enum: a = x, y | b`, `list city` … tell of; a ValueError says what is wrong."""
-    word, _, rest = text.strip().partition(" ")
-    rest = rest.strip()
-    own = word.endswith(":")
-    word = word.rstrip(":")
-    if word in NUMBERS and not rest:
-        word, rest = ("num" if word == "money" else "int"), word
-    if word not in KINDS:
-        raise ValueError(f"{word!r} is no type; there are {', '.join(KINDS)}")
-    if word in ("bool", "object"):
-        return Kind(word)
-    if word in ("int", "num"):
-        found = re.match(r"(-?[\d.]+)\.\.(-?[\d.]+)$", rest.rstrip("%"))
-        if rest in NUMBERS:
-            low, high = NUMBERS[rest]
-            return Kind(word, low=low, high=high)
-        if not found:
-            raise ValueError(f"{word} needs its bounds, as in `{word} 1..20`, and has {rest!r}")
-        return Kind(word, low=float(found[1]), high=float(found[2]))
-    if word == "enum":
-        words = {}
-        for part in split(rest):
-            value, _, said = part.partition("=")
-            words[value.strip()] = split(said, ",") or (value.strip(),)
-        if not words:
-            raise ValueError("an enum needs values, as in `enum: low = quiet | high = loud`")
-        return Kind(word, values=tuple(words), words=words)
-    if word == "list":
-        kind = parse_kind(rest) if rest.split(" ")[0].rstrip(":") in (*KINDS, *NUMBERS) else parse_kind(f"string{':' * own} {rest}")
-        return Kind(word, item=kind)
-    if own:
-        values = split(rest)
-        if not values:
-            raise ValueError("own values are missing, as in `string: oak | rose`")
-        return Kind(word, values=values)
-    if rest in NUMBERS:
-        low, high = NUMBERS[rest]
-        return Kind("int" if rest != "money" else "num", low=low, high=high)
-    return Kind(word, pool=rest)
-
-
-# Pools of numbers, which need no list.
-NUMBERS = {"percent": (0, 100), "money": (1, 2000), "count": (1, 20), "age": (1, 95), "rating": (1, 5)}
-
-
-def parse_returns(text: str) -> dict[str, Kind]:
-    """The fields of a result: `temperature=num 5..30; state=on|off`."""
-    fields = {}
-    for part in split(text, ";"):
-        name, _, kind = part.partition("=")
-        kind = kind.strip()
-        first = kind.split(" ")[0].rstrip(":")
-        if not kind:
-            fields[name.strip()] = Kind("string")
-        elif first in NUMBERS or first in KINDS and (" " in kind or first == "bool"):
-            fields[name.strip()] = parse_kind(kind)
-        elif "|" not in kind and NAME.match(kind):
-            fields[name.strip()] = parse_kind(f"string {kind}")
-        else:
-            fields[name.strip()] = Kind("string", values=split(kind))
-    return fields
+def read_directory(directory: Path) -> list[Family]:
+    """The families of a directory's files, in the order of the files' names."""
+    return [family for path in sorted(directory.glob("*.fam")) for family in read_families(path)]
 
 
 def read_families(path: Path) -> list[Family]:
@@ -158,7 +83,7 @@ def read_families(path: Path) -> list[Family]:
                 arg = _arg(line[4:], families[-1])
             else:
                 _line(line, families[-1], arg, inside=raw[0].isspace())
-        except (ValueError, PhraseError) as error:
+        except ValueError as error:
             raise FamilyError(f"{path.name}:{number}: {error}") from None
     for family in families:
         try:
@@ -180,58 +105,72 @@ def _arg(text: str, family: Family) -> Arg:
 
 
 def _line(line: str, family: Family, arg: Arg | None, inside: bool) -> None:
+    """A line `word: …` of a family or, below `arg`, of that argument; there `about` is the argument's if indented."""
     word, colon, rest = line.partition(":")
     rest = rest.strip()
     if not colon:
         raise ValueError(f"a line is `word: …`, and this is {line!r}")
-    if arg is not None and word in ("as", "ask", "slot") or arg is not None and inside and word == "about":
-        if word == "as":
-            arg.names = split(rest, ",")
-        elif word == "about":
-            arg.abouts += split(rest)
-        elif word == "ask":
-            arg.asks += split(rest)
-        else:
-            arg.slot = rest
+    if arg is not None and (word in ("as", "ask", "slot") or (inside and word == "about")):
+        _line_of_arg(word, rest, arg)
     elif word == "names":
-        family.names = split(rest, ",")
+        family.names = parts(rest, ",")
     elif word == "about":
-        family.abouts += split(rest)
+        family.abouts += parts(rest)
     elif word == "near":
-        family.near += split(rest, ",")
+        family.near += parts(rest, ",")
     elif word in ("say", "vague", "multi"):
         {"say": family.says, "vague": family.vagues, "multi": family.multis}[word].append(parse_phrase(rest))
     elif word == "returns":
-        family.returns = parse_returns(rest)
+        family.returns = parse_fields(rest)
     elif word == "reply":
-        family.replies += split(rest)
+        family.replies += parts(rest)
     elif word == "chat":
-        family.chat += split(rest)
+        family.chat += parts(rest)
     elif word == "skip":
-        family.chat = ()
-        family.names = ()
+        family.skipped = True
     else:
         raise ValueError(f"{word!r} is no word of the format here")
 
 
+def _line_of_arg(word: str, rest: str, arg: Arg) -> None:
+    if word == "as":
+        arg.names = parts(rest, ",")
+    elif word == "about":
+        arg.abouts += parts(rest)
+    elif word == "ask":
+        arg.asks += parts(rest)
+    else:
+        arg.slot = rest
+
+
 def _check(family: Family) -> None:
     """What can be wrong only when the whole family is known."""
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", family.key):
+    if not KEY.fullmatch(family.key):
         raise ValueError("a key is letters, digits and _")
+    if not (family.names or family.chat or family.skipped):
+        raise ValueError("it has no names")
     for name in family.names:
         if not NAME.match(name):
             raise ValueError(f"{name!r} is no tool's name")
-    for phrase, what in [(p, w) for w in ("says", "vagues", "multis") for p in getattr(family, w)]:
+    _check_phrases(family)
+    _check_args(family)
+
+
+def _check_phrases(family: Family) -> None:
+    for phrase in (*family.says, *family.vagues, *family.multis):
         for slot in phrase.slots():
             if slot.arg not in family.args:
                 raise ValueError(f"`{phrase.source}` has {{{slot.arg}}}, which is no argument")
             if slot.value is not None:
                 literal(family.args[slot.arg].kind, slot.value)
-        if what != "vagues":
-            certain = phrase.certain()
-            missing = [a.path for a in family.leaves() if a.required and "." not in a.path and a.path not in certain]
-            if missing:
-                raise ValueError(f"`{phrase.source}` lacks the required {', '.join(missing)}")
+    for phrase in (*family.says, *family.multis):
+        certain = phrase.certain()
+        missing = [a.path for a in family.leaves() if a.required and "." not in a.path and a.path not in certain]
+        if missing:
+            raise ValueError(f"`{phrase.source}` lacks the required {', '.join(missing)}")
+
+
+def _check_args(family: Family) -> None:
     for arg in family.args.values():
         parent = arg.path.rpartition(".")[0]
         if parent and (parent not in family.args or family.args[parent].kind.kind != "object"):
@@ -239,20 +178,3 @@ def _check(family: Family) -> None:
         for name in arg.names:
             if not NAME.match(name):
                 raise ValueError(f"{name!r} is no parameter's name")
-
-
-def literal(kind: Kind, text: str) -> object:
-    """The value that `{arg=VALUE|words}` means for an argument of this kind."""
-    if kind.kind == "bool":
-        if text not in ("true", "false"):
-            raise ValueError(f"{text!r} is neither true nor false")
-        return text == "true"
-    if kind.kind == "int":
-        return int(text)
-    if kind.kind == "num":
-        return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
-    if kind.kind == "enum" and text not in kind.values:
-        raise ValueError(f"{text!r} is no value of the enum {' | '.join(kind.values)}")
-    if kind.kind == "list":
-        return [literal(kind.item or Kind("string"), part) for part in split(text, ",")]
-    return text

@@ -2,23 +2,27 @@
 
     python -m callspan.finetune.heldout --out generated.jsonl [--each 300] [--natural natural.jsonl]
 
-A line is a case of `callspan.evaluate`. With `--natural` the cases come from the held-out part of the data sets instead (their licences
-are theirs: such a file is not for the repository).
+A line is a case of `callspan.evaluate`. With `--natural` the cases come from the held-out part of the data sets instead
+(their licences are theirs: such a file is not for the repository).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from callspan.finetune.commands import WRITE_IT, at_least_one, readable, run, writable
 from callspan.finetune.generate import Generator
-from callspan.finetune.samples import Sample, Turn
+from callspan.finetune.lines import write_lines
+from callspan.finetune.samples import Sample, Turn, as_openai
 from callspan.finetune.world import World
 
 KINDS = ("one", "several", "parallel", "refuse", "ask", "answer", "error")
+# After so many samples without a case that is still wanted, there will be none.
+PATIENCE = 20_000
 
 
 def kind_of(sample: Sample, turn: Turn) -> str:
@@ -31,71 +35,79 @@ def kind_of(sample: Sample, turn: Turn) -> str:
 def case(sample: Sample, turn: Turn, number: int) -> dict[str, Any]:
     """A turn as a case of `callspan.evaluate`."""
     kind = kind_of(sample, turn)
+    return {
+        "id": f"{kind}-{number:04}",
+        "kind": kind,
+        "family": turn.origin,
+        "tools": sample.tools,
+        "messages": [as_openai(message) for message in turn.messages],
+        "expect": _expected(turn),
+    }
+
+
+def _expected(turn: Turn) -> dict[str, Any]:
     if turn.kind in ("call", "parallel"):
-        made = [one["function"] for one in turn.answer["tool_calls"]]
-        expect: dict[str, Any] = {
-            "calls": [{"name": f["name"], "arguments": {k: [v] for k, v in f["arguments"].items()}} for f in made]
-        }
-    elif turn.kind in ("answer", "error"):
-        expect = {"answer": turn.about}
-    elif turn.kind == "ask":
-        expect = {"no_call": "ask", "about": turn.about}
-    else:
-        expect = {"no_call": "refuse"}
-    messages = [_message(m) for m in turn.messages]
-    return {"id": f"{kind}-{number:04}", "kind": kind, "family": turn.origin, "tools": sample.tools, "messages": messages, "expect": expect}
+        made = [call["function"] for call in turn.answer["tool_calls"]]
+        return {"calls": [{"name": f["name"], "arguments": {k: [v] for k, v in f["arguments"].items()}} for f in made]}
+    if turn.kind in ("answer", "error"):
+        return {"answer": turn.about}
+    if turn.kind == "ask":
+        return {"no_call": "ask", "about": turn.about}
+    return {"no_call": "refuse"}
 
 
-def _message(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as OpenAI's API has it: arguments and results are JSON in a text."""
-    out = dict(message)
-    if calls := out.get("tool_calls"):
-        out["tool_calls"] = [
-            {"id": f"call_{i}", "type": "function", "function": {"name": c["function"]["name"], "arguments": json.dumps(c["function"]["arguments"])}}
-            for i, c in enumerate(calls)
-        ]
-        out["content"] = None
-    if out["role"] == "tool":
-        out |= {"tool_call_id": "call_0", "content": json.dumps(out["content"], ensure_ascii=False)}
-    return out
-
-
-def write(world: World, out: Path, each: int, seed: int) -> Counter[str]:
-    """Writes `each` cases of every kind; how many there are."""
+def cases(world: World, each: int, seed: int) -> list[dict[str, Any]]:
+    """So many cases of every kind, in the order of the kinds; of answers and errors, which are alike, a sixth."""
+    wanted = {kind: max(1, each // 6) if kind in ("answer", "error") else each for kind in KINDS}
     counts: Counter[str] = Counter()
-    cases = []
+    found: list[dict[str, Any]] = []
+    idle = 0
     for sample in Generator(world, seed):
+        before = len(found)
         for turn in sample.turns:
             kind = kind_of(sample, turn)
-            wanted = max(1, each // 6) if kind in ("answer", "error") else each
-            # Families made up on the spot are no unseen families but unseen words, and data sets' own are asked for apart.
-            known = turn.origin in world.by_key or kind == "refuse" and turn.origin == "foreign"
-            if kind in KINDS and known and counts[kind] < wanted:
+            # A family made up on the spot has unseen words, but is no unseen family.
+            known = turn.origin in world.by_key or (kind == "refuse" and turn.origin == "foreign")
+            if known and counts[kind] < wanted.get(kind, 0):
                 counts[kind] += 1
-                cases.append(case(sample, turn, counts[kind]))
-        if all(counts[k] >= (max(1, each // 6) if k in ("answer", "error") else each) for k in KINDS):
+                found.append(case(sample, turn, counts[kind]))
+        missing = [kind for kind in KINDS if counts[kind] < wanted[kind]]
+        if not missing:
             break
-    cases.sort(key=lambda c: (KINDS.index(c["kind"]), c["id"]))
-    with out.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(c, ensure_ascii=False, separators=(",", ":")) + "\n" for c in cases)
-    return counts
+        idle = 0 if len(found) > before else idle + 1
+        if idle == PATIENCE:
+            raise ValueError(f"{PATIENCE} samples have not one more case of: {', '.join(missing)}")
+    return sorted(found, key=lambda one: (KINDS.index(one["kind"]), one["id"]))
 
 
-def main() -> None:
+def _write(options: argparse.Namespace) -> str:
+    if options.natural:
+        readable(options.natural, WRITE_IT)
+    writable(options.out)
+    world = World(training=False, natural=options.natural, written=options.natural is None)
+    made = cases(world, options.each, options.seed)
+    write_lines(options.out, made)
+    counts = Counter(one["kind"] for one in made)
+    return f"{options.out}: " + ", ".join(f"{counts[kind]} {kind}" for kind in KINDS)
+
+
+def main(arguments: list[str] | None = None) -> int:
     """Writes the set."""
     parser = argparse.ArgumentParser(prog="python -m callspan.finetune.heldout", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON lines to write")
-    parser.add_argument("--each", type=int, default=300, metavar="N", help="cases of each kind (300); answers and errors a sixth")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--natural", type=Path, metavar="FILE", help="what callspan.finetune.natural wrote: cases from there")
-    options = parser.parse_args()
-    world = World(training=False, natural=options.natural)
-    if options.natural:
-        world.written = []
-        world.by_key = {f.key: f for f in world.natural}
-    counts = write(world, options.out, options.each, options.seed)
-    print(f"{options.out}: " + ", ".join(f"{counts[k]} {k}" for k in KINDS))  # noqa: T201
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="FILE", help="the JSON lines to write")
+    add(
+        "--each",
+        type=at_least_one,
+        default=300,
+        metavar="N",
+        help="cases of each kind; answers and errors a sixth [300]",
+    )
+    add("--seed", type=int, default=7, metavar="S", help="another seed, other cases [7]")
+    add("--natural", type=Path, metavar="FILE", help="what callspan.finetune.natural wrote: cases from there")
+    options = parser.parse_args(arguments)
+    return run(lambda: _write(options))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,262 +2,161 @@
 
     python -m callspan.finetune.natural --data DIRECTORY --out natural.jsonl
 
-The directory holds JSON lines, gzipped or not, of four data sets in the shape that `finetune/README.md` tells of: clinc150, nlu-home, snips and
-sgd-dialogues. Each intent is a family of `families/natural/`, whose `slot:` lines say which annotation fills which argument. Lines of the
-result: `{"family", "say"}` (a sentence in the family format), `{"family", "turns", "values"}` (a dialogue up to a call or a question), or
-`{"foreign"}` (a request that is for no tool at all).
+The directory holds JSON lines, gzipped or not, of clinc150, nlu-home, snips and sgd-dialogues with sgd-services;
+`families/README.md` says their shape. Each intent is a family of `families/natural/`, whose `slot:` lines say which
+annotation fills which argument. Lines of the result:
+
+- `{"family", "say"}`: a sentence in the family format,
+- `{"family", "turns", "values", "seen"}`: a dialogue up to a call or a question, and whether its service is trained on,
+- `{"foreign"}`: a request that is for no tool at all.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
-import re
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from callspan.finetune.families import Arg, Family, read_families
-from callspan.finetune.numbers import SMALL, TENS
-from callspan.finetune.phrases import parse_phrase
+from callspan.evaluate.errors import Trouble
+from callspan.finetune.annotations import SPECIAL, canonical, cut, sentence
+from callspan.finetune.commands import run, writable
+from callspan.finetune.families import HERE, Family, read_directory
+from callspan.finetune.lines import MISSHAPEN, read_lines, why, write_lines
 
-# Characters that mean something in the family format: a text that holds one is left out.
-SPECIAL = re.compile(r"[\[\]{}|<>]")
-# Of a dialogue that is longer, nothing is taken: prompts are short.
+Row = dict[str, Any]
+Families = dict[str, Family]
+DATA_SETS = ("clinc150", "nlu-home", "snips", "sgd-dialogues")
+# Of a dialogue of more characters, nothing is taken: prompts are short.
 LONGEST = 700
 
 
-@dataclass(slots=True)
-class Dialogue:
-    """User's and model's turns, up to the user's last one; and what the state is then, by slot."""
-
-    turns: list[tuple[str, str]]
-    values: dict[str, str]
-
-
-@dataclass(slots=True)
-class Natural:
-    """What was read of a converted file, for one side of the split."""
-
-    families: list[Family] = field(default_factory=list)
-    dialogues: dict[str, list[Dialogue]] = field(default_factory=dict)
-    chat: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
-
-
-def rows(directory: Path, stem: str) -> Iterator[dict[str, Any]]:
-    """The objects of `stem.jsonl` or `stem.jsonl.gz`; nothing if neither is there."""
-    for path in (directory / f"{stem}.jsonl", directory / f"{stem}.jsonl.gz"):
-        if path.exists():
-            opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-            with opened as file:
-                for number, line in enumerate(file, 1):
-                    try:
-                        yield json.loads(line)
-                    except ValueError as error:
-                        raise ValueError(f"{path.name}:{number}: {error}") from None
-            return
-
-
-def number_of(text: str) -> int | None:
-    """The whole number that a text spells, in digits or words up to a hundred."""
-    text = text.strip().lower().replace(",", "")
-    if re.fullmatch(r"-?\d+", text):
-        return int(text)
-    total = 0
-    for word in re.split(r"[\s-]+", text):
-        if word in SMALL:
-            total += SMALL.index(word)
-        elif word in TENS:
-            total += 20 + 10 * TENS.index(word)
-        elif word in ("a", "an"):
-            total += 1
-        else:
-            return None
-    return total if text else None
-
-
-def canonical(arg: Arg, text: str) -> str | None:
-    """An annotated value as the argument has it; nothing if the argument cannot."""
-    text = text.strip()
-    if arg.kind.kind == "string":
-        return text or None
-    if arg.kind.kind in ("int", "num"):
-        number = number_of(text)
-        return None if number is None else str(number)
-    if arg.kind.kind == "bool":
-        return text.lower() if text.lower() in ("true", "false") else None
-    lower = text.lower()
-    for value, said in arg.kind.words.items():
-        if lower == value.lower() or lower in (w.lower() for w in said):
-            return value
-    return None
-
-
-def sentence(family: Family, parts: list[tuple[str, str]]) -> str | None:
-    """A sentence in the family format, of texts and slots (`("San Jose", "city")`; an empty slot is plain text)."""
-    by_slot = {arg.slot: arg for arg in family.args.values() if arg.slot}
-    out = []
-    for text, slot in parts:
-        if SPECIAL.search(text):
-            return None
-        arg = by_slot.get(slot)
-        if arg is None:
-            out.append(text)
-            continue
-        value = canonical(arg, text)
-        if value is None or any(f"{{{arg.path}=" in piece for piece in out):
-            return None
-        words = text.strip()
-        before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
-        out.append(f"{before}{{{arg.path}={value}|{words}}}{after}")
-    joined = re.sub(r"\s+", " ", "".join(out)).strip()
-    return joined if 3 <= len(joined) <= 220 else None
-
-
-def convert(directory: Path, families: dict[str, Family]) -> Iterator[dict[str, Any]]:
+def convert(directory: Path, families: Families) -> Iterator[Row]:
     """Everything that the data sets give for these families."""
-    for row in rows(directory, "clinc150"):
-        if row["intent"] == "oos":
-            if not SPECIAL.search(row["text"]):
-                yield {"foreign": row["text"]}
-        elif family := families.get(f"clinc_{row['intent']}"):
-            if say := sentence(family, [(row["text"], "")]):
-                yield {"family": family.key, "say": say}
-    for row in rows(directory, "nlu-home"):
-        family = families.get(f"nlu_{row['intent']}")
-        if family and (say := sentence(family, _cut(row["text"], row["entities"]))):
-            yield {"family": family.key, "say": say}
-    for row in rows(directory, "snips"):
-        family = families.get(f"snips_{row['intent']}")
-        if family and (say := sentence(family, [(p[0], p[1] if len(p) > 1 else "") for p in row["parts"]])):
-            yield {"family": family.key, "say": say}
-    seen = {f"sgd_{row['service_name']}" for row in rows(directory, "sgd-services") if "train" in row.get("splits", ())}
-    for row in rows(directory, "sgd-dialogues"):
-        yield from _dialogues(row, families, seen)
+    services = {row["service"] for row in _each(directory, "sgd-services", _service)}
+    if not services and _file(directory, "sgd-dialogues"):
+        raise ValueError(f"{directory} has sgd-dialogues and no sgd-services, which say what is trained on")
+    for stem, reader in zip(DATA_SETS, (_clinc, _nlu, _snips, partial(_sgd, services)), strict=True):
+        yield from _each(directory, stem, partial(reader, families))
 
 
-def _cut(text: str, entities: list[list[Any]]) -> list[tuple[str, str]]:
-    parts: list[tuple[str, str]] = []
-    end = 0
-    for name, start, stop, *_ in sorted(entities, key=lambda e: e[1]):
-        if start >= end:
-            parts += [(text[end:start], ""), (text[start:stop], name)]
-            end = stop
-    return [*parts, (text[end:], "")]
+def _file(directory: Path, stem: str) -> Path | None:
+    found = (directory / f"{stem}.jsonl", directory / f"{stem}.jsonl.gz")
+    return next((path for path in found if path.exists()), None)
 
 
-def _dialogues(row: dict[str, Any], families: dict[str, Family], seen: set[str]) -> Iterator[dict[str, Any]]:
+def _each(directory: Path, stem: str, reader: Callable[[Row], Iterator[Row]]) -> Iterator[Row]:
+    """What the reader makes of each line of a data set; nothing if it is not there."""
+    path = _file(directory, stem)
+    for place, row in read_lines(path) if path else ():
+        try:
+            yield from reader(row)
+        except MISSHAPEN as error:
+            raise ValueError(f"{place}: {why(error)}") from None
+
+
+def _service(row: Row) -> Iterator[Row]:
+    if "train" in row["splits"]:
+        yield {"service": f"sgd_{row['service_name']}"}
+
+
+def _clinc(families: Families, row: Row) -> Iterator[Row]:
+    text, family = row["text"], families.get(f"clinc_{row['intent']}")
+    if row["intent"] == "oos":
+        if not SPECIAL.search(text):
+            yield {"foreign": text}
+    elif family and (say := sentence(family, [(text, "")])):
+        yield {"family": family.key, "say": say}
+
+
+def _nlu(families: Families, row: Row) -> Iterator[Row]:
+    family = families.get(f"nlu_{row['intent']}")
+    if family and (say := sentence(family, cut(row["text"], row["entities"]))):
+        yield {"family": family.key, "say": say}
+
+
+def _snips(families: Families, row: Row) -> Iterator[Row]:
+    family = families.get(f"snips_{row['intent']}")
+    runs = [(text, slot[0] if slot else "") for text, *slot in row["parts"]]
+    if family and (say := sentence(family, runs)):
+        yield {"family": family.key, "say": say}
+
+
+def _sgd(services: set[str], families: Families, row: Row) -> Iterator[Row]:
     """Each point of a dialogue at which the model has to call, or to ask for what is missing."""
     history: list[tuple[str, str]] = []
     intent = ""
     turns = row["turns"]
     for i, turn in enumerate(turns):
-        frame = (turn.get("frames") or [{}])[0]
-        if len(turn.get("frames") or []) != 1 or SPECIAL.search(turn["text"]):
+        frames = turn.get("frames") or []
+        if len(frames) != 1 or SPECIAL.search(turn["text"]):
             return
         if turn["who"] == "u":
-            now = f"sgd_{frame['service']}_{frame.get('intent', 'NONE')}"
+            now = f"sgd_{frames[0]['service']}_{frames[0].get('intent', 'NONE')}"
             if now != intent:
                 intent, history = now, []
         history.append((turn["who"], turn["text"]))
         family = families.get(intent)
-        after = (turns[i + 1].get("frames") or [{}])[0] if i + 1 < len(turns) else {}
         if turn["who"] != "u" or family is None or sum(len(text) for _, text in history) > LONGEST:
             continue
-        asks = any(act.startswith("REQUEST") for act in after.get("acts", ()))
-        if not asks and (after.get("call") or {}).get("method") != intent.rsplit("_", 1)[-1]:
+        if not _asked_or_called(turns[i + 1 : i + 2], intent):
             continue
-        said = " ".join(text for _, text in history).lower()
-        values = {}
-        for arg in family.args.values():
-            given = (frame.get("state") or {}).get(arg.slot)
-            if isinstance(given, list):
-                given = given[0] if given else None
-            if given is None or given == "dontcare":
-                continue
-            value = canonical(arg, given)
-            if value is None or arg.kind.kind == "string" and given.lower() not in said:
-                break
-            values[arg.path] = value
-        else:
-            trained = any(family.key.startswith(service + "_") for service in seen)
-            yield {"family": family.key, "turns": list(history), "values": values, "seen": trained}
+        values = _state(family, frames[0].get("state") or {}, " ".join(text for _, text in history).lower())
+        if values is not None:
+            seen = intent.rpartition("_")[0] in services
+            yield {"family": family.key, "turns": list(history), "values": values, "seen": seen}
 
 
-def read_natural(path: Path, families: list[Family], training: bool) -> Natural:
-    """A converted file, for one side of the split: of families, of sentences, and of services that training never saw."""
-    from callspan.finetune.values import held_out, held_out_family
+def _asked_or_called(following: list[Row], intent: str) -> bool:
+    """Whether the next turn asks for something, or calls what the intent is."""
+    frame = ((following[0].get("frames") or [{}]) if following else [{}])[0]
+    if any(act.startswith("REQUEST") for act in frame.get("acts", ())):
+        return True
+    return (frame.get("call") or {}).get("method") == intent.rpartition("_")[2]
 
-    by_key = {family.key: family for family in families}
-    found = Natural()
-    dialogues: dict[str, list[Dialogue]] = defaultdict(list)
-    own: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            if "foreign" in row:
-                if held_out("say:" + row["foreign"]) != training:
-                    found.foreign.append(row["foreign"])
-                continue
-            family = by_key.get(row["family"])
-            if family is None:
-                continue
-            if family.chat:
-                if held_out("say:" + row["say"]) != training:
-                    found.chat.append((row["say"], family.chat))
-            elif "say" in row:
-                phrase = parse_phrase(row["say"])
-                family.says.append(phrase)
-                for slot in phrase.slots():
-                    if family.args[slot.arg].kind.kind == "string" and slot.value == slot.words:
-                        own[family.key, slot.arg][slot.words] += 1
-            elif row["seen"] == training:
-                dialogues[family.key].append(Dialogue([tuple(t) for t in row["turns"]], row["values"]))
-                for path, value in row["values"].items():
-                    if family.args[path].kind.kind == "string":
-                        own[family.key, path][value] += 1
-    for (key, arg), counted in own.items():
-        by_key[key].args[arg].kind.values = tuple(counted)
-    for family in families:
-        family.domain = "_".join(family.key.split("_")[:-1]) if family.key.startswith("sgd_") else family.key.split("_")[0]
-        if family.chat or not family.names:
+
+def _state(family: Family, state: Row, said: str) -> dict[str, str] | None:
+    """The values by argument's path, the first of several accepted ones; nothing if one cannot be had from the text."""
+    values = {}
+    for arg in family.args.values():
+        given = state.get(arg.slot)
+        if isinstance(given, list):
+            given = given[0] if given else None
+        if given is None or given == "dontcare":
             continue
-        if family.key in dialogues or family.says and held_out_family(family.key) != training:
-            found.families.append(family)
-    found.dialogues = dict(dialogues)
-    return found
+        value = canonical(arg, given)
+        if value is None or (arg.kind.kind == "string" and given.lower() not in said):
+            return None
+        values[arg.path] = value
+    return values
 
 
-def main() -> int:
+def _convert(options: argparse.Namespace) -> str:
+    if not options.data.is_dir():
+        raise Trouble(f"{options.data} is no directory", f"name the directory of the data sets: {', '.join(DATA_SETS)}")
+    families = {family.key: family for family in read_directory(HERE / "natural")}
+    counts: Counter[str] = Counter()
+
+    def counted() -> Iterator[Row]:
+        for row in convert(options.data, families):
+            counts["foreign" if "foreign" in row else "dialogues" if "turns" in row else "sentences"] += 1
+            yield row
+
+    if not write_lines(writable(options.out), counted()):
+        raise ValueError(f"{options.data} holds none of the data sets ({', '.join(DATA_SETS)})")
+    return f"{options.out}: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
+
+
+def main(arguments: list[str] | None = None) -> int:
     """Converts a directory of data sets."""
     parser = argparse.ArgumentParser(prog="python -m callspan.finetune.natural", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, metavar="DIRECTORY", help="where the data sets lie")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON lines to write")
-    options = parser.parse_args()
-    if not options.data.is_dir():
-        parser.error(f"{options.data} is no directory")
-    from callspan.finetune.world import HERE
-
-    try:
-        families = [f for path in sorted((HERE / "natural").glob("*.fam")) for f in read_families(path)]
-        counts: Counter[str] = Counter()
-        with options.out.open("w", encoding="utf-8") as file:
-            for row in convert(options.data, {f.key: f for f in families}):
-                counts["foreign" if "foreign" in row else "dialogues" if "turns" in row else "sentences"] += 1
-                file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    if not counts:
-        print(f"error: {options.data} holds none of the data sets (clinc150, nlu-home, snips, sgd-dialogues)", file=sys.stderr)  # noqa: T201
-        return 1
-    print(f"{options.out}: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))  # noqa: T201
-    return 0
+    options = parser.parse_args(arguments)
+    return run(lambda: _convert(options))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 
 def spell(number: int) -> str:
@@ -17,3 +19,21 @@ def spell(number: int) -> str:
         return "a hundred"
     tens = TENS[number // 10 - 2]
     return f"{tens}-{SMALL[number % 10]}" if number % 10 else tens
+
+
+def read_number(text: str) -> int | None:
+    """The whole number that a text spells, in digits or in words below a hundred: the sum of its words."""
+    text = text.strip().lower().replace(",", "")
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    total = 0
+    for word in re.split(r"[\s-]+", text):
+        if word in SMALL:
+            total += SMALL.index(word)
+        elif word in TENS:
+            total += 20 + 10 * TENS.index(word)
+        elif word in ("a", "an"):
+            total += 1
+        else:
+            return None
+    return total

@@ -6,33 +6,27 @@ import random
 import re
 from typing import Any
 
-from callspan.finetune.families import Family, Kind
+from callspan.finetune.kinds import Kind
 from callspan.finetune.tools import Tool, words
 from callspan.finetune.values import Values
+from callspan.finetune.wording import ERRORS, FIELDS, STATES
 
-# What tools raise, with a place for one of the call's values.
-ERRORS = (
-    "there is no {}", "{} was not found", "unknown value {}", "{} is not allowed", "no such thing: {}", "{} does not exist", "{} is out of range",
-    "timed out", "permission denied", "the service did not answer", "connection refused", "not enough money", "the disk is full", "{} is already in use",
-    "could not read {}", "quota exceeded", "{} must be a number", "invalid format: {}", "you are not signed in", "the device is offline",
-    "rate limit reached, try again in {n} seconds", "there is nothing for {}", "{} is closed", "internal error {n}", "only {n} are left", "no connection",
-    "{} is not supported", "the battery is empty", "{} cannot be empty", "expected at most {n} characters", "no result for {}", "{}: no such file",
-)  # fmt: skip
-FIELDS = ("status", "count", "id", "name", "total", "price", "result", "message", "state", "unit", "label", "set", "start", "end", "city", "score", "size", "title", "date", "level", "owner", "code", "position", "speed", "distance", "rate", "words", "left", "next", "average")  # fmt: skip
-STATES = ("ok", "done", "saved", "sent", "started", "on", "off", "ready", "pending", "open", "closed", "confirmed", "active")
+PHRASE = Kind("string", pool="phrase")
+FIELD = re.compile(r"\{([A-Za-z0-9_.]+)\}")
 
 
 def draw_result(tool: Tool, values: dict[str, Any], drawer: Values, rng: random.Random) -> dict[str, Any]:
     """A result: the family's own fields, or any."""
     family = tool.family
     if family.returns and rng.random() < 0.75:
-        out = {name: _value(kind, drawer, rng) for name, kind in family.returns.items()}
+        out = {name: drawer.draw(kind, rng)[0] for name, kind in family.returns.items()}
     else:
         out = {}
-        for name in rng.sample((*FIELDS, *(words(p).replace(" ", "_") for p in tool.params.values())), rng.choice((1, 1, 2, 2, 3))):
-            out[name] = rng.choice(
-                (rng.choice(STATES), rng.randint(0, 500), round(rng.uniform(0, 1000), rng.choice((1, 2, 4, 9))), drawer.text(Kind("string", pool="phrase"), rng))
-            )
+        fields = (*FIELDS, *(words(param).replace(" ", "_") for param in tool.params.values()))
+        for name in rng.sample(fields, rng.choice((1, 1, 2, 2, 3))):
+            state, whole = rng.choice(STATES), rng.randint(0, 500)
+            decimal = round(rng.uniform(0, 1000), rng.choice((1, 2, 4, 9)))
+            out[name] = rng.choice((state, whole, decimal, drawer.text(PHRASE, rng)))
     for path in values:
         if path not in out and "." not in path and not isinstance(values[path], (dict, list)) and rng.random() < 0.12:
             out[path] = values[path]
@@ -41,21 +35,19 @@ def draw_result(tool: Tool, values: dict[str, Any], drawer: Values, rng: random.
     return out
 
 
-def _value(kind: Kind, drawer: Values, rng: random.Random) -> Any:
-    return drawer.draw(kind, rng)[0]
-
-
 def tell(tool: Tool, values: dict[str, Any], result: dict[str, Any], rng: random.Random) -> str:
-    """The answer that tells a result: a sentence of the family's, if its fields are all there, or one that names each field."""
-    fits = [r for r in tool.family.replies if _fits(r, tool.family, values, result)]
+    """The answer that tells a result: a sentence of the family's, if it has all its fields, or one that names each."""
+    told = values | result
+    fits = [reply for reply in tool.family.replies if _fits(reply, told)]
     if fits and rng.random() < 0.4:
-        return re.sub(r"\{([A-Za-z0-9_.]+)\}", lambda m: show(result.get(m[1], values.get(m[1]))), rng.choice(fits))
+        return FIELD.sub(lambda found: show(told[found[1]]), rng.choice(fits))
     return name_fields(result)
 
 
-def _fits(reply: str, family: Family, values: dict[str, Any], result: dict[str, Any]) -> bool:
-    fields = re.findall(r"\{([A-Za-z0-9_.]+)\}", reply)
-    return bool(fields or not result) and all(f in result or f in values for f in fields) and not re.search(r"\{[^}]*[^A-Za-z0-9_.}]", reply)
+def _fits(reply: str, told: dict[str, Any]) -> bool:
+    """Whether a sentence tells something, and all of it is there."""
+    fields = FIELD.findall(reply)
+    return bool(fields) and all(field in told for field in fields) and "{" not in FIELD.sub("", reply)
 
 
 def name_fields(result: dict[str, Any]) -> str:
@@ -80,7 +72,9 @@ def show(value: Any) -> str:
 
 def draw_error(values: dict[str, Any], rng: random.Random) -> str:
     """Why a tool failed."""
-    said = [show(v) for v in values.values() if isinstance(v, (str, int, float)) and not isinstance(v, bool)] or ["that"]
+    said = [show(v) for v in values.values() if isinstance(v, (str, int, float)) and not isinstance(v, bool)] or [
+        "that"
+    ]
     return rng.choice(ERRORS).format(rng.choice(said), n=rng.randint(2, 600))
 
 

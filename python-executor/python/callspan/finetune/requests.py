@@ -7,19 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from callspan.finetune.families import Arg, Family, Kind, literal
+from callspan.finetune.families import Family
+from callspan.finetune.kinds import Kind, literal
 from callspan.finetune.phrases import Phrase, Slot
-from callspan.finetune.values import Said, Values, held_out
-
-# Around a request, and no part of it. Nothing here is a time: "now" or "today" could be some tool's argument.
-BEFORE = (
-    "please", "hey,", "hi,", "hello,", "can you", "could you", "could you please", "can you please", "would you", "I want you to", "I need you to", "ok,",
-    "okay", "alright,", "hey there,", "so,", "quick one:", "be so kind and", "I'd like you to", "go ahead and", "just",
-)  # fmt: skip
-AFTER = ("please", "thanks", "thank you", "for me", "if you can", "if possible", "would you", "ok?", "pls", "will you?")
-COURTESY = re.compile(r"\b(please|could|can|would|hey|hi|hello|thanks|I|I'm|I'd|what|how|is|are|where|when|who|which|do|does|did)\b")
-# Beginnings of what is no command: no courtesy fits in front of them.
-STATEMENT = re.compile(r"(?i)(the|a|an|my|our|your|his|her|their|this|that|these|those|it|its|they|we|you|he|she|there|time|no|not|any|some|all|too|i|let's|if|for|at|on|in|from|to|with|and|but|so)\b")
+from callspan.finetune.sides import held_out_sentence
+from callspan.finetune.values import Said, Values
 
 
 @dataclass(slots=True)
@@ -34,7 +26,7 @@ class Request:
 
 def usable(phrase: Phrase, training: bool) -> bool:
     """Whether a sentence is on this side of the split."""
-    return held_out("say:" + phrase.source) != training
+    return held_out_sentence(phrase.source) != training
 
 
 def draw_request(
@@ -58,9 +50,10 @@ def draw_request(
         # A sentence of a data set has a value of its own; now and then another sentence's value takes its place.
         swapped = kind.kind == "string" and kind.values and piece.value == piece.words and rng.random() < 0.3
         if piece.value is not None and not swapped:
-            drawn[at] = (spoken_case(literal(kind, piece.value), kind, lower), piece.words)
+            drawn[at] = (_as_typed(literal(kind, piece.value), kind, lower), piece.words)
         elif at not in drawn:
-            drawn[at] = _different(family.args[piece.arg], drawn, values, rng, lower)
+            value, words = _different(kind, drawn, values, rng)
+            drawn[at] = (_as_typed(value, kind, lower), words)
         # Values stay as they are: only what is around them is tidied.
         out.append(f"\0{len(said)}\0")
         said.append(drawn[at][1])
@@ -73,61 +66,24 @@ def draw_request(
     return Request(text.lower() if lower else text, _groups(drawn), isinstance(first, Slot))
 
 
-def spoken_case(value: Any, kind: Kind, lower: bool) -> Any:
+def _as_typed(value: Any, kind: Kind, lower: bool) -> Any:
     """A value as it is where everything was typed in small letters: what is copied from the text is small, too."""
-    if not lower or kind.kind not in ("string", "list"):
+    if not lower or (kind.item or kind).kind != "string":
         return value
-    if isinstance(value, str):
-        return value.lower()
-    copied = (kind.item or Kind("string")).kind == "string"
-    return [v.lower() if copied and isinstance(v, str) else v for v in value] if isinstance(value, list) else value
+    return [one.lower() for one in value] if isinstance(value, list) else value.lower()
 
 
-def _different(arg: Arg, drawn: dict[tuple[str, int], Said], values: Values, rng: random.Random, lower: bool) -> Said:
+def _different(kind: Kind, drawn: dict[tuple[str, int], Said], values: Values, rng: random.Random) -> Said:
     """A value that no other slot of the same words has: "from Oslo to Oslo" teaches nothing."""
-    said: Said = ("", "")
+    taken = [words for _, words in drawn.values()]
     for _ in range(4):
-        said = values.draw(arg.kind, rng)
-        if said[1] not in [other for _, other in drawn.values()]:
+        value, words = values.draw(kind, rng)
+        if words not in taken:
             break
-    value, words = said
-    if arg.kind.kind == "int" and isinstance(value, float):
-        value = int(value)
-    return spoken_case(value, arg.kind, lower), words
+    return value, words
 
 
 def _groups(drawn: dict[tuple[str, int], Said]) -> list[dict[str, Any]]:
     """The calls' values: what has no group counts for every call."""
     groups = sorted({group for _, group in drawn if group}) or [0]
     return [{arg: said[0] for (arg, at), said in drawn.items() if at in (0, group)} for group in groups]
-
-
-def decorate(text: str, rng: random.Random, value_first: bool = False) -> str:
-    """A request as it is typed: courtesies around it, a capital (but not of a value), a mark at its end, or none."""
-    roll = rng.random()
-    polite = not value_first and not STATEMENT.match(text) and not COURTESY.search(text) and not re.match(r"[{\d\"']", text)
-    if polite and roll < 0.16 and re.match(r"[a-z]+ ", text):
-        text = f"{rng.choice(BEFORE)} {text}"
-    elif polite and roll < 0.28 and text[-1] not in "?!.":
-        text = f"{text}{rng.choice((', ', ' '))}{rng.choice(AFTER)}"
-    if rng.random() < 0.6 and not value_first:
-        text = text[0].upper() + text[1:]
-    if text[-1] not in ".?!" and rng.random() < 0.4:
-        asks = re.match(r"(?i)(can|could|would|will|what|how|where|when|who|which|is|are|do|does|did|any)\b", text)
-        text += rng.choice("???.") if asks else rng.choice("....!")
-    elif text[-1] == "?" and rng.random() < 0.15:
-        text = text[:-1]
-    return text
-
-
-def join(texts: list[str], rng: random.Random, keep: bool) -> str:
-    """Several requests as one sentence, or, unless their beginnings are to `keep`, as several."""
-    texts = [re.sub(r"[.?!]$", "", text) if i + 1 < len(texts) else text for i, text in enumerate(texts)]
-    texts = [text if i == 0 else re.sub(r"^(please|hey|hi|ok|okay),? ", "", text) for i, text in enumerate(texts)]
-    style = rng.random()
-    if style < 0.2 and not keep:
-        return " ".join(f"{text[0].upper()}{text[1:]}." if text[-1] not in ".?!" else text for text in texts)
-    link = rng.choice((" and ", " and ", ", and ", " and then ", ", then ", "; ", ". Also ", ", also ", " and also ", " plus ", ", and after that ", " as well as "))  # fmt: skip
-    if len(texts) > 2 and rng.random() < 0.6:
-        return ", ".join(texts[:-1]) + link + texts[-1]
-    return link.join(texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,3 +68,22 @@ def calls(*made: tuple[str, dict[str, Any]]) -> Message:
 def returned(name: str, content: Any) -> Message:
     """A tool's message."""
     return {"role": "tool", "name": name, "content": content}
+
+
+def as_openai(message: Message) -> Message:
+    """A message as OpenAI's API has it: with ids, and arguments and results as JSON in a text."""
+    out = dict(message)
+    if made := out.get("tool_calls"):
+        out["content"] = None
+        out["tool_calls"] = [
+            {
+                "id": f"call_{i}",
+                "type": "function",
+                "function": one["function"] | {"arguments": json.dumps(one["function"]["arguments"])},
+            }
+            for i, one in enumerate(made)
+        ]
+    if out["role"] == "tool":
+        # No sample has more than one result after a message.
+        out |= {"tool_call_id": "call_0", "content": json.dumps(out["content"], ensure_ascii=False)}
+    return out

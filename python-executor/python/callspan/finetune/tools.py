@@ -7,14 +7,24 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from callspan.finetune.families import Arg, Family, Kind
+from callspan.finetune.families import Arg, Family
+from callspan.finetune.kinds import Kind
 
-TYPES = {"string": "string", "enum": "string", "int": "integer", "num": "number", "bool": "boolean", "list": "array", "object": "object"}
+# What a schema calls the kinds.
+TYPES = {
+    "string": "string",
+    "enum": "string",
+    "int": "integer",
+    "num": "number",
+    "bool": "boolean",
+    "list": "array",
+    "object": "object",
+}
 
 
 @dataclass(slots=True)
 class Tool:
-    """A family under one of its faces."""
+    """A family as one developer would declare it."""
 
     family: Family
     name: str
@@ -36,10 +46,11 @@ class Tool:
         return out
 
     def missing(self, values: dict[str, Any]) -> list[str]:
-        """The required paths that have no value: an object is missing if a required part of it is."""
+        """The required paths that have no value; of an object with required parts these, and not the object."""
         return [p for p in self.family.args if p in self.required and p not in values and not self._given(p, values)]
 
     def _given(self, path: str, values: dict[str, Any]) -> bool:
+        """Whether a path without a value of its own lacks nothing, or is told of by its parts."""
         inside = [p for p in self.required if p.startswith(path + ".")]
         if self.family.args[path].kind.kind == "object":
             return bool(inside) or any(p.startswith(path + ".") for p in values)
@@ -61,7 +72,7 @@ def draw_tool(family: Family, rng: random.Random) -> Tool:
         name = _camel(name)
     params: dict[str, str] = {}
     required: set[str] = set()
-    plain_words = rng.random()
+    style = rng.random()
     for path, arg in family.args.items():
         parent = path.rpartition(".")[0]
         if parent and parent not in params:
@@ -75,19 +86,17 @@ def draw_tool(family: Family, rng: random.Random) -> Tool:
         params[path] = _camel(chosen) if camel else chosen
         if rng.random() < (0.93 if arg.required else 0.12):
             required.add(path)
-    schema: dict[str, Any] = {
-        "name": name,
-        "description": "" if plain_words < 0.06 or not family.abouts else _sentence(rng.choice(family.abouts), plain_words),
-    }
+    about = "" if style < 0.06 or not family.abouts else _sentence(rng.choice(family.abouts), style)
     bare = rng.random() < 0.1
-    properties = _properties("", family, params, required, rng, bare)
-    schema["parameters"] = {"type": "object", **properties}
+    parameters = {"type": "object", **_properties("", family, params, required, rng, bare)}
+    schema = {"name": name, "description": about, "parameters": parameters}
     return Tool(family, name, schema, params, required)
 
 
 def _properties(
     parent: str, family: Family, params: dict[str, str], required: set[str], rng: random.Random, bare: bool
 ) -> dict[str, Any]:
+    """The parts of the object at `parent`, or the parameters where that is empty; `bare` ones without descriptions."""
     inside = [p for p in params if p.rpartition(".")[0] == parent]
     out: dict[str, Any] = {"properties": {}}
     for path in inside:

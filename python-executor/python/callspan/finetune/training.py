@@ -1,7 +1,7 @@
 """The generator's samples for training from nothing: `python -m callspan.finetune.scratch` draws from here.
 
-The environment variable CALLSPAN_NATURAL names the file that `callspan.finetune.natural` wrote; without it only the written families
-are learnt from.
+The environment variable CALLSPAN_NATURAL names the file that `callspan.finetune.natural` wrote; without it only the
+written families are learnt from.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from callspan.finetune.samples import REFUSAL, Sample
 from callspan.finetune.scratch import packing
 from callspan.finetune.world import World
 
-# Few tools at first: finding and copying are learnt sooner where there is less to look through. Samples of a worker, and tools.
+# Few tools at first: finding and copying are learnt sooner where there is less to look through. Until which sample of
+# a worker, and up to how many tools.
 COURSE = ((1500, 2), (5000, 4))
 DEVELOPMENT = Path(__file__).parents[3] / "eval" / "dev.jsonl"
-HELD = 350
+# Turns of each side that are watched.
+HELD = 700
 
 
 def natural() -> Path | None:
@@ -51,7 +53,7 @@ def held(_seed: int, _worker: int) -> Iterator[packing.Sample]:
             found += len(sample.turns)
             if sample.turns:
                 yield packed(sample, f"{name}-")
-            if found > HELD * 2:
+            if found > HELD:
                 break
     if DEVELOPMENT.exists():
         for line in DEVELOPMENT.read_text("utf-8").splitlines():
@@ -62,7 +64,10 @@ def held(_seed: int, _worker: int) -> Iterator[packing.Sample]:
 
 
 def expected(expect: dict[str, Any]) -> str | None:
-    """One right answer to a case of `callspan.evaluate`, if it says one: the first of the accepted values, nothing that may be left out."""
+    """One right answer to a case of `callspan.evaluate`, if it says one.
+
+    Of the accepted values it has the first, and nothing that may be left out.
+    """
     if "calls" in expect:
         made = [(c["name"], {k: v[0] for k, v in c["arguments"].items() if "" not in v}) for c in expect["calls"]]
         return wire.calls(made)

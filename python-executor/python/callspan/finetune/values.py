@@ -1,77 +1,33 @@
 """Values for arguments: what the call holds and what a person says for it.
 
-Values come from pools (`pools/*.pool`), families' own lists, bounds of numbers and, so that copying wins over remembering,
-from invention. One value in ten is kept from training, by a hash of its text, for the held-out set.
+They come from pools, families' own lists, bounds of numbers and from invention.
 """
 
 from __future__ import annotations
 
 import random
-import zlib
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from callspan.finetune.families import Kind
+from callspan.finetune.invent import invent
+from callspan.finetune.kinds import Kind
 from callspan.finetune.numbers import spell
+from callspan.finetune.sides import of_side
+from callspan.finetune.wording import INVENTED
 
-HELD_OUT = 10
-# Mixed into the hash of families, so that the most everyday ones (an alarm, a timer, a light, the weather) are among those trained.
-SALT = "family29:"
+# What a call holds, and what is said for it.
 Said = tuple[Any, str]
-
-
-def held_out(text: str) -> bool:
-    """Whether a family, sentence or value is kept from training: one in ten, by its hash."""
-    return zlib.crc32(text.encode()) % HELD_OUT == 0
-
-
-def read_pools(directory: Path) -> dict[str, list[str]]:
-    """The pools of a directory: `== name` and values, one a line or several between bars."""
-    pools: dict[str, list[str]] = {}
-    for path in sorted(directory.glob("*.pool")):
-        name = ""
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-            if line.startswith("=="):
-                name = line[2:].strip()
-            elif line.strip() and not line.startswith("#"):
-                if not name:
-                    raise ValueError(f"{path.name}:{number}: a pool begins with `== name`")
-                pools.setdefault(name, []).extend(part.strip() for part in line.split("|") if part.strip())
-    return pools
-
-
-# Pools of which anybody may make a new value: names and words that nobody has heard before are copied, not remembered.
-INVENTED = {
-    "person": "Name", "full_name": "Name Name", "city": "Name", "company": "Name", "product": "Name 9", "place": "Name",
-    "song": "Name word", "artist": "Name Name", "album": "word Name", "playlist": "word word", "movie": "Name word",
-    "book": "word Name", "author": "Name Name", "podcast": "word Name", "restaurant": "Name", "hotel": "Name", "street": "Name",
-    "branch": "word-word", "repo": "word-word", "package": "word-9", "table": "word_word", "column": "word_word",
-    "database": "word_word", "container": "word-9", "service": "word-word", "host": "word-9", "app": "Name", "file": "word_word.ext",
-    "folder": "word", "username": "word9", "tag": "word", "topic": "word word", "title": "word word word", "phrase": "word word",
-    "task": "word the word", "item": "word word", "device": "word word", "code": "XX-999", "project": "Name", "team": "word",
-    "event": "word word", "message": "word word word word", "sentence": "word the word word", "word": "word", 
-    "path": "/word/word", "domain": "word.com", "email": "word@word.com", "room": "word room", "food": "word word",
-}
-EXTENSIONS = ("txt", "pdf", "csv", "md", "json", "png", "docx", "xlsx", "py", "log", "mp3", "zip")
-SYLLABLES = "ka lo mi ra ten vel dor sa ni bru pe qui sto fa gri mal wen tor zu li ha bek ro ya ster na dim os ul ex".split()
-
-
-def held_out_family(key: str) -> bool:
-    """Whether a family is kept from training."""
-    return held_out(SALT + key)
+# How often a value is invented where a pool has some.
+MADE_UP = 0.25
 
 
 class Values:
     """Draws values; `training` says from which part of every pool."""
 
-    def __init__(self, pools: dict[str, list[str]], training: bool, invented: float = 0.25) -> None:
+    def __init__(self, pools: Mapping[str, Sequence[str]], training: bool) -> None:
         """Keeps the part of each pool that `training` may see, or the rest of it."""
-        self.pools = {}
-        for name, values in pools.items():
-            part = [v for v in values if held_out(v) != training]
-            self.pools[name] = part if len(values) >= HELD_OUT * 2 and part else values
+        self.pools = {name: of_side(values, training) for name, values in pools.items()}
         self.training = training
-        self.invented = invented
 
     def draw(self, kind: Kind, rng: random.Random) -> Said:
         """A value and what is said for it."""
@@ -81,8 +37,8 @@ class Values:
             chosen = rng.choice(kind.values)
             return chosen, rng.choice(kind.words.get(chosen) or (chosen,))
         if kind.kind == "bool":
-            chosen = rng.random() < 0.5
-            return chosen, "true" if chosen else "false"
+            true = rng.random() < 0.5
+            return true, "true" if true else "false"
         if kind.kind == "list":
             return self.several(kind.item or Kind("string"), rng)
         if kind.kind == "object":
@@ -93,15 +49,14 @@ class Values:
     def text(self, kind: Kind, rng: random.Random) -> str:
         """A string of a pool or of a family's own list, or an invented one."""
         if kind.values:
-            values = [v for v in kind.values if held_out(v) != self.training] if len(kind.values) >= HELD_OUT * 2 else ()
-            return rng.choice(values or kind.values)
-        if kind.pool in INVENTED and (kind.pool not in self.pools or rng.random() < self.invented):
-            return self.invent(INVENTED[kind.pool], rng)
+            return rng.choice(of_side(kind.values, self.training))
+        if kind.pool in INVENTED and (kind.pool not in self.pools or rng.random() < MADE_UP):
+            return invent(INVENTED[kind.pool], self.pools["word"], rng)
         # A result's field may have one value only: `returns: state=locked`.
         return rng.choice(self.pools.get(kind.pool) or (kind.pool.replace("_", " "),))
 
     def number(self, kind: Kind, rng: random.Random) -> Said:
-        """A number within the bounds, mostly a round or small one, spelled in digits or words."""
+        """A number within the bounds, of wide bounds often a round one, in digits or words."""
         low, high = kind.low, kind.high
         roll = rng.random()
         if kind.kind == "num" and roll < 0.3:
@@ -134,39 +89,3 @@ class Values:
         else:
             said = rng.choice((", ", " ")).join(words) if all(" " not in word for word in words) else ", ".join(words)
         return [value for value, _ in chosen], said
-
-    def invent(self, shape: str, rng: random.Random) -> str:
-        """A value of a shape such as `Name word-9`: words are drawn, names, digits and letters made up."""
-        out = []
-        for part in _parts(shape):
-            if part == "Name":
-                name = "".join(rng.choice(SYLLABLES) for _ in range(rng.choice((2, 2, 3)))).capitalize()
-                out.append(name if rng.random() < 0.7 else rng.choice(self.pools["word"]).capitalize())
-            elif part == "word":
-                out.append(rng.choice(self.pools["word"]))
-            elif part == "ext":
-                out.append(rng.choice(EXTENSIONS))
-            elif part[0] == "9":
-                out.append(str(rng.randint(1, 10 ** len(part) - 1)))
-            elif part[0] == "X":
-                out.append("".join(rng.choice("ABCDEFGHJKLMNPRSTUVWXYZ") for _ in part))
-            else:
-                out.append(part)
-        return "".join(out)
-
-
-def _parts(shape: str) -> list[str]:
-    """`XX-999` as `XX`, `-`, `999`."""
-    parts: list[str] = []
-    i = 0
-    while i < len(shape):
-        for token in ("Name", "word", "ext"):
-            if shape.startswith(token, i):
-                break
-        else:
-            token = shape[i]
-            while token[0] in "9X" and shape.startswith(token + token[0], i):
-                token += token[0]
-        parts.append(token)
-        i += len(token)
-    return parts

@@ -1,7 +1,8 @@
 """FunctionGemma's wire format: declarations, calls, responses and turns as text.
 
-What the model reads and writes, in the same form as `models/default/chat_template.jinja` (a test compares the two). Control
-tokens stand as their texts; a text of a user or a tool that holds one is refused here, as it would become one.
+What the model reads and writes, in the same form as `models/default/chat_template.jinja` and the engine (an end-to-end
+test compares it with the latter). Control tokens stand as their texts; a text of a user or a tool that holds one is
+refused here, as it would become one.
 """
 
 from __future__ import annotations
@@ -79,8 +80,9 @@ def _property(schema: Mapping[str, Any]) -> str:
         inner += f",properties:{_properties(schema.get('properties') or {})}"
         if schema.get("required"):
             inner += f",required:{value(schema['required'])}"
-    elif kind == "ARRAY" and schema.get("items"):
-        inner += ",items:{" + ",".join(_item(k, schema["items"][k]) for k in sorted(schema["items"])) + "}"
+    elif kind == "ARRAY" and isinstance(schema.get("items"), Mapping) and schema["items"]:
+        items = schema["items"]
+        inner += ",items:{" + ",".join(_item(k, items[k]) for k in sorted(items, key=str.lower)) + "}"
     return f"{{{inner},type:{value(kind)}}}"
 
 
@@ -132,8 +134,9 @@ def content(text: str) -> Any:
 def prompt(messages: Sequence[Mapping[str, Any]]) -> str:
     """The turns of a conversation behind its prefix, up to where the model goes on.
 
-    Messages are as in OpenAI's API: `user` with `content`, `assistant` with `content` or `tool_calls`, `tool` with `name` and
-    `content` (JSON or a text). The last one is of a user or a tool.
+    Messages are as in OpenAI's API: `user` with `content`, `assistant` with `content` or `tool_calls`, whose arguments
+    are objects here, `tool` with `content` (a JSON value or its text) and perhaps `name`. The last one is of a user or
+    a tool.
     """
     out = []
     made: list[str] = []

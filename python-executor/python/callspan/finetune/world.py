@@ -6,45 +6,51 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
-from callspan.finetune.families import Family, read_families
-from callspan.finetune.natural import Dialogue, read_natural
+from callspan.finetune.converted import Natural, read_natural
+from callspan.finetune.families import HERE, Family, read_directory
+from callspan.finetune.pools import read_pools
+from callspan.finetune.sides import held_out_family
 from callspan.finetune.tools import words
-from callspan.finetune.values import Values, held_out_family, read_pools
+from callspan.finetune.values import Values
+from callspan.finetune.wording import COMMON
 
-# How often a data set's family is drawn, of all data sets' families.
+# How often a data set's family is drawn, and of which: of clinc150, which has most, the arguments are not annotated.
+NATURAL = 0.42
 SHARES = {"clinc": 0.35, "nlu": 0.3, "sgd": 0.25, "snips": 0.1}
-HERE = Path(__file__).parent / "families"
-# Words of tools' names that say little about what a tool is for.
-COMMON = frozenset(
-    "get set find search create make add list show check start stop update delete remove send open close lookup look up fetch query read view new "
-    "change control manage run do info information status details data my a the to for of in on by with from and item items".split()
-)
 
 
 class World:
     """The families of one side of the split: for training, or held out."""
 
-    def __init__(self, training: bool, natural: Path | None = None, families: Path = HERE) -> None:
-        """Reads the families and pools of a directory and, if given, what `callspan.finetune.natural` converted."""
+    def __init__(
+        self, training: bool, natural: Path | None = None, families: Path = HERE, written: bool = True
+    ) -> None:
+        """Reads the families and pools of a directory and, if given, what `callspan.finetune.natural` converted.
+
+        Without `written` there are the data sets' families only.
+        """
         self.training = training
         self.values = Values(read_pools(families / "pools"), training)
-        everything = [f for path in sorted(families.glob("*.fam")) for f in read_families(path)]
-        self.written = [f for f in everything if held_out_family(f.key) != training]
-        self.natural: list[Family] = []
-        self.dialogues: dict[str, list[Dialogue]] = {}
-        self.chat: list[tuple[str, tuple[str, ...]]] = []
-        self.foreign: list[str] = []
+        everything = read_directory(families)
+        self.written = [f for f in everything if written and held_out_family(f.key) != training]
+        found = Natural()
         if natural is not None:
-            described = [f for path in sorted((families / "natural").glob("*.fam")) for f in read_families(path)]
+            described = read_directory(families / "natural")
             found = read_natural(natural, described, training)
-            self.natural, self.dialogues = found.families, found.dialogues
-            self.chat, self.foreign = found.chat, found.foreign
             everything += described
-        # The families of each data set: of clinc150, which has most, the arguments are not annotated.
+        self.natural, self.dialogues, self.chat, self.foreign = (
+            found.families,
+            found.dialogues,
+            found.chat,
+            found.foreign,
+        )
+        # The families of each data set.
         self.sets: dict[str, list[Family]] = defaultdict(list)
         for family in self.natural:
             self.sets[family.key.split("_")[0]].append(family)
         self.by_key = {f.key: f for f in (*self.written, *self.natural)}
+        if not self.by_key:
+            raise ValueError(f"no family is {'for training' if training else 'held out'} in {natural or families}")
         self.by_domain: dict[str, list[Family]] = defaultdict(list)
         for family in self.by_key.values():
             self.by_domain[family.domain].append(family)
@@ -70,12 +76,15 @@ class World:
 
     def _things(self, family: Family) -> frozenset[str]:
         """The words of its names that say what it is about."""
-        return self._objects[family.key] if family.key in self._objects else frozenset().union(*self._named(family)) - COMMON
+        if family.key not in self._objects:
+            return frozenset().union(*self._named(family)) - COMMON
+        return self._objects[family.key]
 
     def draw_family(self, rng: random.Random) -> Family:
-        """A family that has sentences: written ones and data sets' about equally often."""
-        if self.sets and rng.random() < 0.42:
-            return rng.choice(self.sets[rng.choices(list(self.sets), [SHARES[name] for name in self.sets])[0]])
+        """A family of a data set or a written one; of one sort if there is no other."""
+        if self.sets and (not self.written or rng.random() < NATURAL):
+            name = rng.choices(list(self.sets), [SHARES[name] for name in self.sets])[0]
+            return rng.choice(self.sets[name])
         return rng.choice(self.written)
 
     def draw_families(self, count: int, rng: random.Random) -> list[Family]:
@@ -85,7 +94,10 @@ class World:
         for _ in range(count * 5):
             if len(chosen) == count:
                 break
-            other = rng.choice(self.by_domain[rng.choice(chosen).domain]) if rng.random() < same else self.draw_family(rng)
+            if rng.random() < same:
+                other = rng.choice(self.by_domain[rng.choice(chosen).domain])
+            else:
+                other = self.draw_family(rng)
             if all(self.apart(other, one) for one in chosen):
                 chosen.append(other)
         rng.shuffle(chosen)
