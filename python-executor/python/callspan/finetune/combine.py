@@ -22,15 +22,21 @@ def combined_family(values: Values, rng: random.Random) -> Family:
     """A family of one verb and one object, made up on the spot."""
     verb, noun = _verb_and_noun(values, rng)
     thing = words(noun)
+    article = "an" if thing[0] in "aeiou" else "a"
     family = Family(
         key=f"{verb}_{noun}",
         domain="combined",
         names=(f"{verb}_{noun}", f"{verb}_{noun}", f"{noun}_{verb}"),
-        abouts=(f"{verb} a {thing}", f"{verb}s the {thing}", f"{verb} {thing} by its details", f"{thing}: {verb}"),
+        abouts=(
+            f"{verb} {article} {thing}",
+            f"{_third(verb)} the {thing}",
+            f"{verb} {thing} by its details",
+            f"{thing}: {verb}",
+        ),
     )
     said = [
         f"{verb} the {thing}",
-        f"{verb} a {thing}",
+        f"{verb} {article} {thing}",
         f"{verb} my {thing}",
         f"I want to {verb} the {thing}",
         f"the {thing} needs a {verb}",
@@ -61,6 +67,13 @@ def combined_family(values: Values, rng: random.Random) -> Family:
             if len(given) > 1 or (given and rng.random() < 0.5):
                 family.vagues.append(parse_phrase(_with(text, given[1:], rng)))
     return family
+
+
+def _third(verb: str) -> str:
+    """A verb's third person: searches, copies, opens."""
+    if verb.endswith(("s", "sh", "ch", "x", "z")):
+        return verb + "es"
+    return verb[:-1] + "ies" if verb[-1] == "y" and verb[-2] not in "aeiou" else verb + "s"
 
 
 def _verb_and_noun(values: Values, rng: random.Random) -> tuple[str, str]:

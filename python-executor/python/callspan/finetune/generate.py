@@ -62,7 +62,7 @@ class Generator:
         tools = self._draw_tools()
         turns = []
         # Many turns with the same tools: the declarations, the dear part, are computed once for all of them.
-        for _ in range(self.rng.randint(3, 5) + len(tools) // 2):
+        for _ in range(self.rng.randint(4, 6) + len(tools)):
             kind = self.rng.choices(list(MIX), list(MIX.values()))[0]
             turn = self._turn(kind, tools)
             if turn is not None:

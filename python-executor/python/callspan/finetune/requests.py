@@ -10,7 +10,6 @@ from typing import Any
 from callspan.finetune.families import Family
 from callspan.finetune.kinds import Kind, literal
 from callspan.finetune.phrases import Phrase, Slot
-from callspan.finetune.sides import held_out_sentence
 from callspan.finetune.values import Said, Values
 
 
@@ -22,11 +21,6 @@ class Request:
     values: list[dict[str, Any]]
     # Whether it begins with a value, which stays as it is.
     value_first: bool = False
-
-
-def usable(phrase: Phrase, training: bool) -> bool:
-    """Whether a sentence is on this side of the split."""
-    return held_out_sentence(phrase.source) != training
 
 
 def draw_request(

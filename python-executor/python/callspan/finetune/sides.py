@@ -1,4 +1,7 @@
-"""The split: which families, sentences and values are for training, and which are kept from it to test with.
+"""The split: which families and values are for training, and which are kept from it to test with.
+
+All sentences of a family are on its side. What has no family (small talk, requests that are for no tool) is parted by
+its sentences.
 
 A hash of the text decides, so that what is added later moves nothing from one side to the other.
 """
@@ -25,7 +28,7 @@ def held_out_family(key: str) -> bool:
 
 
 def held_out_sentence(source: str) -> bool:
-    """Whether a sentence, as its family has it, is kept from training."""
+    """Whether a sentence that has no family is kept from training."""
     return held_out("say:" + source)
 
 

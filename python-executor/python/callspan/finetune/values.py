@@ -59,9 +59,13 @@ class Values:
         """A number within the bounds, of wide bounds often a round one, in digits or words."""
         low, high = kind.low, kind.high
         roll = rng.random()
-        if kind.kind == "num" and roll < 0.3:
+        if kind.kind == "num" and (roll < 0.3 or low != int(low) or high != int(high)):
             number: Any = round(rng.uniform(low, high), rng.choice((1, 1, 2)))
-            return (int(number), str(int(number))) if number == int(number) else (number, str(number))
+            return (
+                (int(number), str(int(number)))
+                if number == int(number) and low <= number <= high
+                else (number, str(number))
+            )
         if roll < 0.5 and high - low > 30:
             step = 5 if high - low < 300 else 10 if high - low < 3000 else 100
             number = int(rng.randint(int(low) // step + 1, max(int(high) // step, int(low) // step + 1)) * step)

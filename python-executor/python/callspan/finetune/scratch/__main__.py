@@ -26,7 +26,11 @@ def _parser() -> argparse.ArgumentParser:
         "--source", default="callspan.finetune.training:samples", help="MODULE:FUNCTION(seed, worker), or a .jsonl file"
     )
     add("--natural", type=Path, metavar="FILE", help="what callspan.finetune.natural wrote, for the usual source")
-    add("--held", default="callspan.finetune.training:held", help="the same for held-out samples; else the source under another seed")
+    add(
+        "--held",
+        default="callspan.finetune.training:held",
+        help="the same for held-out samples; else the source under another seed",
+    )
     add("--out", type=Path, required=True)
     until = parser.add_mutually_exclusive_group(required=True)
     until.add_argument("--minutes", type=float, help="of wall-clock time, over all resumptions")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from callspan.finetune.manners import decorate
-from callspan.finetune.requests import Request, draw_request, usable
+from callspan.finetune.requests import Request, draw_request
 from callspan.finetune.samples import Message, Turn, answers, calls, says
 from callspan.finetune.tools import Tool, words
 from callspan.finetune.wording import SUPPLIED
@@ -26,13 +26,10 @@ def request(source: Source, tool: Tool, vague: bool = False) -> Request | None:
     """A request for this tool; a vague one does not say all that the family requires."""
     world, rng = source.world, source.rng
     lines = tool.family.vagues if vague else tool.family.says
+    if not lines:
+        return None
     for _ in range(6):
-        if not lines:
-            return None
-        phrase = rng.choice(lines)
-        if len(lines) > 3 and not usable(phrase, world.training):
-            continue
-        drawn = draw_request(tool.family, phrase, tool.params, world.values, rng)
+        drawn = draw_request(tool.family, rng.choice(lines), tool.params, world.values, rng)
         if drawn is not None:
             return drawn
     return None
@@ -70,6 +67,7 @@ def supplied(source: Source, tool: Tool, asked: Turn, values: dict[str, Any]) ->
     value, said = source.world.values.draw(kind, source.rng)
     if not said:
         return asked
-    said = source.rng.choice(SUPPLIED).format(said)
-    messages = [*asked.messages, asked.answer, says(decorate(said, source.rng))]
+    way = source.rng.choice(SUPPLIED)
+    typed_in = decorate(way.format(said), source.rng, value_first=way.startswith("{}"))
+    messages = [*asked.messages, asked.answer, says(typed_in)]
     return expect(source, tool, messages, values | {missing[0]: value})

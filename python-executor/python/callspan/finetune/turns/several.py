@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callspan.finetune.manners import decorate, join
-from callspan.finetune.requests import draw_request, usable
+from callspan.finetune.requests import draw_request
 from callspan.finetune.samples import Turn, calls, says
 from callspan.finetune.tools import Tool
 from callspan.finetune.turns.asked import Source, request, typed
@@ -16,10 +16,9 @@ def multi(source: Source, tool: Tool) -> Turn | None:
     """Several calls of one tool in one sentence."""
     world, rng = source.world, source.rng
     multis = tool.family.multis
-    lines = [phrase for phrase in multis if usable(phrase, world.training) or len(multis) < 3]
-    if not lines:
+    if not multis:
         return _joined(source, [tool, tool]) if rng.random() < 0.3 else None
-    drawn = draw_request(tool.family, rng.choice(lines), tool.params, world.values, rng)
+    drawn = draw_request(tool.family, rng.choice(multis), tool.params, world.values, rng)
     if drawn is None or any(tool.missing(values) for values in drawn.values):
         return None
     made = [(tool.name, tool.arguments(values)) for values in drawn.values]
