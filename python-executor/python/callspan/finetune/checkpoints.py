@@ -6,9 +6,12 @@ kill or a full disk, is no checkpoint, and the one before it is still there.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,10 @@ from callspan.finetune.errors import FinetuneError, first, say
 RUN = "finetune.json"
 FOLDER = "checkpoints"
 WHOLE = "whole"
+PART = "result.part"
 KEPT = 2
+# Less than this is a full disk to who could not write.
+LITTLE = 16 << 20
 
 
 class Run:
@@ -73,6 +79,33 @@ class Run:
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
         (path / WHOLE).touch()
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Tells of a full disk, from whatever library it comes, and gives back what a checkpoint cut off has taken."""
+        try:
+            yield
+        except Exception as error:
+            if not self._full(error):
+                raise
+            shutil.rmtree(self.out / PART, ignore_errors=True)
+            last = self.last()
+            kept = f"; {last.name} is whole" if last else "; there is no checkpoint yet"
+            fix = "make room, and give the same command again: it goes on from there"
+            raise FinetuneError(f"the disk is full, where {self.out} is{kept}", fix, status=1) from error
+
+    def _full(self, error: BaseException) -> bool:
+        """Not every library tells why it could not write."""
+        told = str(error)
+        if (
+            getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+            or "No space left" in told
+            or "os error 28" in told
+        ):
+            return True
+        # torch only says that its file is shorter than it should be.
+        by_torch = "PytorchStreamWriter" in told or "inline_container" in told
+        return by_torch and shutil.disk_usage(self.out).free < LITTLE
 
     def finish(self) -> None:
         """The result is there: the checkpoints have done their work."""

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from callspan.finetune import bases, models
+from callspan.finetune import bases, checkpoints, models
 from callspan.finetune.settings import Settings
 
 
@@ -19,7 +19,7 @@ def template() -> str:
 
 def write(settings: Settings, model: Any) -> None:
     """Writes the result beside the run's own files: whole, or not at all."""
-    part = settings.out / "result.part"
+    part = settings.out / checkpoints.PART
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     if settings.how == "lora":

@@ -36,15 +36,19 @@ def run(settings: Settings) -> dict[str, Any]:
     last = work.last()
     if last:
         say(f"goes on from {last}")
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
-    return finish(settings, trainer, work, time.monotonic() - began)
+    with work.room():
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        if held and not any(
+            row.get("step") == trainer.state.global_step and "eval_loss" in row for row in history(trainer)
+        ):
+            trainer.evaluate()
+        return finish(settings, trainer, work, time.monotonic() - began)
 
 
 def finish(settings: Settings, trainer: Any, work: checkpoints.Run, seconds: float) -> dict[str, Any]:
     """Writes the result, and tells of it."""
-    history = trainer.state.log_history
-    losses = [row["loss"] for row in history if "loss" in row]
-    checked = [row["eval_loss"] for row in history if "eval_loss" in row]
+    losses = [row["loss"] for row in history(trainer) if "loss" in row]
+    checked = [row["eval_loss"] for row in history(trainer) if "eval_loss" in row]
     if trainer.args.should_save:
         results.write(settings, trainer.accelerator.unwrap_model(trainer.model))
         work.finish()
@@ -59,6 +63,11 @@ def finish(settings: Settings, trainer: Any, work: checkpoints.Run, seconds: flo
         "validation_loss": checked[-1] if checked else None,
         "seconds": round(seconds, 1),
     }
+
+
+def history(trainer: Any) -> list[dict[str, Any]]:
+    """What was told of each step, of those before a resumption, too."""
+    return trainer.state.log_history
 
 
 def make_trainer(
