@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from callspan.finetune import __main__ as program
-from callspan.finetune import bases, errors, examples, models
+from callspan.finetune import bases, check, errors, examples, models
 
 
 def base(folder, **changes):
@@ -146,6 +146,18 @@ def test_kept_going_they_are_left_out_and_still_told(broken, capsys):
     said = capsys.readouterr().err
     assert all(f"left out: broken.jsonl:{line}: " in said for line in (2, 3, 4, 5))
     assert "left out 4 lines that break the format" in said
+
+
+def test_data_can_be_looked_at_before_anything_is_trained(broken, conversations, capsys):
+    base = ["--base", str(greenhouse.DEFAULT), "--data"]
+    assert check.main([*base, str(conversations)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["examples"], found["wrong_lines"], found["too_long"], found["tokens_without"]) == (32, 0, 0, [])
+    assert found["longest"] >= found["median"] > 50
+    assert check.main([*base, str(broken), "--max-length", "300"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["wrong_lines"] == 4
+    assert "left out: broken.jsonl:3: " in said.err
 
 
 def test_an_example_that_is_too_long_is_told_and_left_out_never_cut(tmp_path, capsys):

@@ -67,7 +67,7 @@ def test_the_template_comes_with_what_was_trained(tuned):
     assert "{%- generation -%}" in results.template()
 
 
-def test_our_engine_renders_what_the_template_renders(tokenizer):
+def test_the_data_s_prompt_is_the_template_s(tokenizer):
     for number in range(4):
         example = formats.conversation(greenhouse.conversation(number))
         prompt, _ = formats.pair(example)
