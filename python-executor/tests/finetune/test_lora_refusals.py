@@ -20,9 +20,9 @@ def base(folder, **changes):
     return folder
 
 
-def refused(capsys, conversations, folder, *more):
-    out = folder.parent / "out"
-    asked = ["--base", folder, "--data", conversations, "--out", out, "--lora", *more]
+def refused(capsys, conversations, folder, out=None):
+    out = out or folder.parent / "out"
+    asked = ["--base", folder, "--data", conversations, "--out", out, "--lora"]
     assert program.main([str(one) for one in asked]) == 2
     assert not out.exists()
     return capsys.readouterr().err
@@ -111,7 +111,7 @@ def test_a_checkpoint_without_some_of_its_weights_is_refused(conversations, tmp_
 def test_a_missing_package_is_told_with_the_command_that_brings_it(conversations, tmp_path, monkeypatch, capsys):
     real = importlib.util.find_spec
     monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: None if name == "trl" else real(name))
-    said = refused(capsys, conversations, greenhouse.DEFAULT, "--out", tmp_path / "out")
+    said = refused(capsys, conversations, greenhouse.DEFAULT, tmp_path / "out")
     assert "error: trl is missing\n  fix: pip install 'callspan[finetune]'" in said
 
 
@@ -133,7 +133,7 @@ def broken(tmp_path):
 
 
 def test_lines_that_break_the_format_stop_it_with_their_numbers(broken, tmp_path, capsys):
-    said = refused(capsys, broken, greenhouse.DEFAULT, "--out", tmp_path / "out")
+    said = refused(capsys, broken, greenhouse.DEFAULT, tmp_path / "out")
     for line, why in ((2, "Expecting"), (3, "not the assistant's"), (4, "not among the tools"), (5, "<escape>")):
         assert f"broken.jsonl:{line}: " in said
         assert why in said

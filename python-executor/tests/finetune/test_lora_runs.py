@@ -30,7 +30,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_
     out = tmp_path / "killed"
     command = greenhouse.command("callspan.finetune", "--accumulation", 1, *asked(conversations, out))
     with subprocess.Popen(command, env=greenhouse.environment(), stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not (out / "checkpoints" / "checkpoint-4" / "whole").exists():
             assert process.poll() is None
             assert time.monotonic() < deadline
@@ -72,18 +72,19 @@ def test_a_folder_with_other_things_is_refused(conversations, tmp_path):
 def test_two_processes_train_one_model_and_only_the_first_speaks(conversations, undisturbed, tmp_path):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     out = tmp_path / "together"
-    done, talk = greenhouse.train(*asked(conversations, out, "--batch", 2), launcher=launcher)
+    more = ["--batch", 2, "--validation", conversations]
+    done, talk = greenhouse.train(*asked(conversations, out, *more), launcher=launcher)
     assert done["steps"] == 8
-    assert done["last_loss"] < done["first_loss"]
+    assert done["validation_loss"] < done["first_loss"]
     assert talk.count("step 1 of 8") == talk.count("done:") == 1
     assert json.loads((out / "finetune.json").read_text())["asked"]["processes"] == 2
-    # Twice two examples make the step that four make alone: the first loss is the same, but for rounding.
-    alone = greenhouse.train(*asked(conversations, tmp_path / "alone", "--max-steps", 1))[0]
-    assert done["first_loss"] == pytest.approx(alone["first_loss"], rel=0.5)
-    assert (
-        load_file(out / "adapter_model.safetensors").keys()
-        == load_file(undisturbed / "adapter_model.safetensors").keys()
-    )
+    # Twice two examples make the step that four make alone, and so the same adapter, but for rounding.
+    name = "adapter_model.safetensors"
+    together, alone = load_file(out / name), load_file(undisturbed / name)
+    assert together.keys() == alone.keys()
+    far = max((together[key] - alone[key]).abs().max().item() for key in alone)
+    learned = max(alone[key].abs().max().item() for key in alone if "lora_B" in key)
+    assert far < learned / 20
 
 
 def can_mount() -> bool:

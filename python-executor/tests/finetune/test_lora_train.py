@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from callspan.finetune import checkpoints, examples, models, settings, train
+from callspan.finetune import checkpoints, errors, examples, models, settings, train
 
 
 def test_the_loss_falls_and_what_came_of_it_is_told(tuned):
@@ -36,7 +36,7 @@ def test_the_base_stays_as_it_is_to_the_bit(tuned, conversations, tmp_path):
     tokenizer = models.tokenizer(given.base)
     data = examples.read(given.data, tokenizer, given.max_length, False)
     work = checkpoints.Run(given.out, {})
-    work.open()
+    work.begin()
     trainer = train.make_trainer(given, tokenizer, data, None, work)
     trainer.train()
     base = models.load(given.base, "float32").state_dict()
@@ -63,9 +63,9 @@ def test_an_adapter_changes_the_seven_matrices_and_never_the_head(tuned):
 
 def test_a_whole_model_is_trained_and_keeps_its_base_s_shape(conversations, tmp_path):
     out = tmp_path / "model"
-    asked = ["--base", greenhouse.DEFAULT, "--data", conversations, "--out", out, "--full"]
-    done, _ = greenhouse.train(*asked, "--max-steps", 6, "--learning-rate", 1e-3)
-    assert done["last_loss"] < done["first_loss"] / 2
+    asked = ["--base", greenhouse.DEFAULT, "--data", conversations, "--validation", conversations, "--out", out]
+    done, _ = greenhouse.train(*asked, "--full", "--max-steps", 6, "--learning-rate", 1e-3)
+    assert done["validation_loss"] < done["first_loss"] / 2
     before, behind = (load_file(folder / "model.safetensors") for folder in (greenhouse.DEFAULT, out))
     assert {key: (one.shape, one.dtype) for key, one in before.items()} == {
         key: (one.shape, one.dtype) for key, one in behind.items()
@@ -74,6 +74,40 @@ def test_a_whole_model_is_trained_and_keeps_its_base_s_shape(conversations, tmp_
     for name in ("config.json", "generation_config.json"):
         assert json.loads((out / name).read_text()) == json.loads((greenhouse.DEFAULT / name).read_text())
     assert (out / "tokenizer.json").read_bytes() == (greenhouse.DEFAULT / "tokenizer.json").read_bytes()
+
+
+def test_bf16_and_less_memory_train_as_well(tuned, conversations, tmp_path):
+    asked = ["--base", greenhouse.DEFAULT, "--data", conversations, "--validation", conversations, "--max-steps", 6]
+    asked += ["--out", tmp_path / "out", "--lora", "--learning-rate", 2e-3]
+    done, _ = greenhouse.train(*asked, "--precision", "bf16", "--gradient-checkpointing")
+    assert done["first_loss"] == pytest.approx(tuned.done["first_loss"], rel=0.01)
+    assert done["validation_loss"] < done["first_loss"]
+    weights = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def test_a_loss_that_is_no_number_ends_the_run(conversations, tmp_path):
+    asked = [
+        "--base",
+        greenhouse.DEFAULT,
+        "--data",
+        conversations,
+        "--out",
+        tmp_path / "out",
+        "--lora",
+        "--max-steps",
+        9,
+    ]
+    _, talk = greenhouse.run("callspan.finetune", "--accumulation", 1, *asked, "--learning-rate", 1e30, status=1)
+    assert "is no number" in talk
+    assert "Traceback" not in talk
+    assert not (tmp_path / "out" / "adapter_model.safetensors").exists()
+
+
+def test_too_little_memory_is_told_with_what_to_do():
+    with pytest.raises(errors.FinetuneError, match="too little memory: CUDA out of memory") as found, models.memory():
+        raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
+    assert "--gradient-checkpointing" in found.value.fix
 
 
 def test_the_usual_settings_are_the_cookbook_s(conversations):
@@ -91,7 +125,7 @@ def test_the_loss_is_of_the_completion_only_and_nothing_is_cut_or_packed(convers
     tokenizer = models.tokenizer(given.base)
     data = examples.read(given.data, tokenizer, given.max_length, False)
     work = checkpoints.Run(given.out, {})
-    work.open()
+    work.begin()
     trainer = train.make_trainer(given, tokenizer, data, None, work)
     seen = [row for batch in trainer.get_train_dataloader() for row in _rows(batch)]
     wanted = {(prompt + completion, completion) for prompt, completion in greenhouse.pairs(32)}

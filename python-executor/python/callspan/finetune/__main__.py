@@ -19,6 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
         done = train.run(asked)
     except FinetuneError as error:
         return tell(error)
+    except OSError as error:
+        return tell(FinetuneError(str(error), "see that it is there, can be written to, and has room", status=1))
     except KeyboardInterrupt:
         say("stopped; the same command goes on from the last checkpoint")
         return 130

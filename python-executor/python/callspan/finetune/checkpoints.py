@@ -27,26 +27,29 @@ LITTLE = 16 << 20
 
 
 class Run:
-    """The directory of a run: `open` says whether it begins, goes on or is done."""
+    """The directory of a run: `done` looks what is in it, `begin` makes it."""
 
     def __init__(self, out: Path, asked: dict[str, Any]) -> None:
         """`asked` is what must be the same for the run to be gone on with."""
         self.out, self.asked = out, asked
         self.folder = out / FOLDER
 
-    def open(self) -> bool:
-        """Makes the directory, or finds the same run in it; true if that run is done."""
+    def done(self) -> bool:
+        """Whether this very run is done already; another run, or anything else, is not written over."""
         path = self.out / RUN
         if path.is_file():
             found = json.loads(path.read_text("utf-8"))
             self._compare(found)
             return bool(found.get("done"))
-        if first():
-            if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
-                raise FinetuneError(f"{self.out} is there, and holds no run", "give another --out, or empty it")
-            self.folder.mkdir(parents=True)
-            self._write(done=False)
+        if first() and self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+            raise FinetuneError(f"{self.out} is there, and holds no run", "give another --out, or empty it")
         return False
+
+    def begin(self) -> None:
+        """Makes the directory: when all that could be wrong with what was asked for has been looked at."""
+        if first() and not (self.out / RUN).is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(done=False)
 
     def _compare(self, found: dict[str, Any]) -> None:
         """A run that was asked for otherwise is not gone on with."""

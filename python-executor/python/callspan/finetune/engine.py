@@ -18,7 +18,7 @@ from callspan.finetune.errors import FinetuneError
 PROGRAM = "rust-inference"
 # Computed exactly, by one thread, leaving nothing beside the model.
 EXACT = ("--weights", "f32")
-START = 120.0
+START = 600.0
 
 
 def program() -> Path:

@@ -86,7 +86,7 @@ def to_gguf(asked: Asked, part: Path) -> None:
     engine.program()
     kind = asked.type or "bf16"
     model, base = merged(asked)
-    gguf_file.write(part, model, base, kind, results.template())
+    gguf_file.write(part, asked.out.stem, model, base, kind)
     given = parity.texts(asked.data)
     found = parity.compare(part, model, models.tokenizer(base), lambda one: gguf_file.round_as(one, kind), given)
     say(f"compared with transformers: {found}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from callspan.finetune import gguf_tokens
+from callspan.finetune import gguf_tokens, models, results
 from callspan.finetune.errors import FinetuneError
 
 TYPES = ("bf16", "f16", "f32", "q8_0")
@@ -121,17 +121,17 @@ def vocabulary(writer: Any, pieces: gguf_tokens.Pieces, template: str) -> None:
     writer.add_chat_template(template)
 
 
-def write(path: Path, model: Any, folder: Path, kind: str, template: str) -> None:
-    """The model, with the tokenizer of a folder, in a file."""
+def write(path: Path, name: str, model: Any, folder: Path, kind: str) -> None:
+    """The model, with the tokenizer of a folder, in a file that says its name."""
     import gguf
 
     config = model.config.to_dict()
     pieces = gguf_tokens.read(folder, model.get_input_embeddings().weight.shape[0])
     writer = gguf.GGUFWriter(path, "gemma3")
-    metadata(writer, config, path.stem, kind)
-    vocabulary(writer, pieces, template)
-    for name, values, stored in tensors(model, kind):
-        writer.add_tensor(name, values, raw_dtype=stored)
+    metadata(writer, config, name, kind)
+    vocabulary(writer, pieces, results.template())
+    for tensor, values, stored in tensors(model, kind):
+        writer.add_tensor(tensor, values, raw_dtype=stored)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -142,8 +142,6 @@ def round_as(model: Any, kind: str) -> None:
     """Rounds a model's numbers to what the file holds, and its embeddings' factor to what our engine takes for it."""
     import gguf
     import torch
-
-    from callspan.finetune import models
 
     matrix, _ = kinds(kind)
     with torch.no_grad():

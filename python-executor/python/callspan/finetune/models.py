@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,12 @@ MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 
 def quiet() -> None:
-    """Libraries say what went wrong, and nothing else."""
+    """Libraries say what went wrong and nothing else, and stay away from the network."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Everything is in files: nobody is asked about a model, nor told of one.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import transformers
 
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", category=FutureWarning)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -84,6 +88,18 @@ def lora(rank: int, alpha: float, base: Path) -> Any:
         task_type="CAUSAL_LM",
         base_model_name_or_path=str(base.resolve()),
     )
+
+
+@contextmanager
+def memory() -> Iterator[None]:
+    """Tells what to do where a device has too little of it."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        fix = "--gradient-checkpointing, or half of --batch and twice --accumulation"
+        raise FinetuneError(f"the device has too little memory: {str(error).splitlines()[0]}", fix, status=1) from None
 
 
 def precision(asked: str) -> str:

@@ -54,7 +54,7 @@ class Settings:
     def kept(self) -> dict[str, Any]:
         """What must be the same for a run to be gone on with, as JSON has it."""
         return {
-            field.name: str(value) if isinstance(value := getattr(self, field.name), Path) else value
+            field.name: str(value.resolve()) if isinstance(value := getattr(self, field.name), Path) else value
             for field in dataclasses.fields(self)
             if field.name not in (*FREE, "data", "validation")
         }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import Any
 
 from callspan.finetune import bases, checkpoints, examples, models, results
-from callspan.finetune.errors import say
+from callspan.finetune.errors import FinetuneError, say
 from callspan.finetune.settings import Settings
 
 
@@ -17,7 +18,7 @@ def run(settings: Settings) -> dict[str, Any]:
     config = bases.config(settings.base)
     asked = settings.kept() | {"data": examples.fingerprint(settings.data), "processes": processes()}
     work = checkpoints.Run(settings.out, asked)
-    if work.open():
+    if work.done():
         say(f"{settings.out} is done already")
         return {"out": str(settings.out), "done": True, "steps": 0}
     if models.unsloth(settings):
@@ -32,11 +33,13 @@ def run(settings: Settings) -> dict[str, Any]:
         else None
     )
     say(f"{len(data.rows)} examples, {data.learned} tokens to learn" + (f"; {len(held.rows)} to check" if held else ""))
+    with work.room():
+        work.begin()
     trainer = make_trainer(settings, tokenizer, data, held, work)
     last = work.last()
     if last:
         say(f"goes on from {last}")
-    with work.room():
+    with work.room(), models.memory():
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         if held and not any(
             row.get("step") == trainer.state.global_step and "eval_loss" in row for row in history(trainer)
@@ -90,6 +93,7 @@ def make_trainer(
         lr_scheduler_type="cosine",
         optim="adamw_torch_fused" if cuda else "adamw_torch",
         logging_steps=1,
+        logging_nan_inf_filter=False,
         save_strategy="steps",
         save_steps=settings.save_every,
         save_total_limit=checkpoints.KEPT,
@@ -137,6 +141,8 @@ def _watch(work: checkpoints.Run) -> Any:
     class Watch(TrainerCallback):
         def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
             step, most = state.global_step, state.max_steps
+            if logs and not math.isfinite(logs.get("loss", 0.0)):
+                raise FinetuneError(f"the loss of step {step} is no number", "give a lower --learning-rate", status=1)
             if logs and "loss" in logs and (step in (1, most) or step % max(1, most // 20) == 0):
                 say(f"step {step} of {most}: loss {logs['loss']:.4f}, rate {logs['learning_rate']:.1e}")
             if logs and "eval_loss" in logs:
