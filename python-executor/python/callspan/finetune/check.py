@@ -1,0 +1,49 @@
+"""`python -m callspan.finetune.check`: what of some files would be trained on, before anything is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from callspan.finetune import bases, examples, models
+from callspan.finetune.errors import PACKAGES, FinetuneError, need, tell
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints what is there, and tells what would be left out; the exit status is 1 if anything would."""
+    parser = argparse.ArgumentParser(
+        prog="python -m callspan.finetune.check", description="Reads training data as a run of fine-tuning would."
+    )
+    add = parser.add_argument
+    add("--base", type=Path, required=True, metavar="DIR", help="the checkpoint that is to be trained")
+    add("--data", type=Path, required=True, nargs="+", metavar="FILE", help="TRL's, mobile-actions, recordings")
+    add("--max-length", type=int, default=1024, metavar="N", help="longer examples are left out [%(default)s]")
+    asked = parser.parse_args(arguments)
+    try:
+        need(*PACKAGES)
+        config = bases.config(asked.base)
+        models.quiet()
+        tokenizer = models.tokenizer(asked.base)
+        missing = examples.check_tokens(tokenizer, config["vocab_size"])
+        found = examples.read(asked.data, tokenizer, asked.max_length, keep_going=True)
+    except FinetuneError as error:
+        return tell(error)
+    lengths = sorted(len(row["input_ids"]) for row in found.rows)
+    told = {
+        "examples": len(lengths),
+        "tokens": sum(lengths),
+        "learned": found.learned,
+        "longest": lengths[-1],
+        "median": lengths[len(lengths) // 2],
+        "wrong_lines": len(found.wrong),
+        "too_long": len(found.long),
+        "tokens_without": missing,
+    }
+    print(json.dumps(told))  # noqa: T201 - what was found is data
+    return 1 if found.wrong or found.long else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
