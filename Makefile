@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints setup-clients build demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune check-gpu lint check-macos fmt docs-check eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints setup-clients build demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune train-default check-gpu lint check-macos fmt docs-check eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -54,6 +54,10 @@ test-mistralrs: setup ## the optional mistral.rs backend, built (500 crates, 15 
 test-finetune: ## fine-tuning on the CPU, and what comes of it in our engine; makes an environment of 6 GB the first time
 	@scripts/setup-finetune
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} scripts/test finetune
+
+train-default: ## train a model like the built-in one: OUT=DIR, and DATA=DIR with the data sets (none: without them); MINUTES (85)
+	@CALLSPAN_BIN=$${CALLSPAN_BIN:-none} scripts/setup-finetune
+	@scripts/train-default '$(or $(DATA),-)' '$(OUT)' --minutes $(if $(filter file,$(origin MINUTES)),85,$(MINUTES))
 
 check-gpu: setup ## type-check mistralrs-cuda and mistralrs-metal with stand-ins for their compilers; minutes
 	@scripts/check-gpu

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from callspan.finetune.generate import Generator
-from callspan.finetune.samples import Sample, as_openai
-from callspan.finetune.wire import RESPONSE
-from callspan.finetune.world import World
+from callspan.finetune.data.generate import Generator
+from callspan.finetune.data.samples import Sample, as_openai
+from callspan.finetune.data.wire import RESPONSE
+from callspan.finetune.data.world import World
 from harness import BIN, run
 
 SAMPLES = 300

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from callspan.finetune import formats
+from callspan.finetune.data import formats
 
 ROOT = Path(__file__).parents[3]
 DEFAULT = ROOT / "models" / "default"

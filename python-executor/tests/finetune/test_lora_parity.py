@@ -6,7 +6,8 @@ import greenhouse
 import pytest
 import torch
 
-from callspan.finetune import engine, export, gguf_file, models, parity, wire
+from callspan.finetune import engine, export, gguf_file, models, parity
+from callspan.finetune.data import wire
 
 # Logarithms of probabilities of the same weights, both computed in f32.
 NEAR = 1e-4

@@ -5,7 +5,8 @@ import json
 import greenhouse
 import pytest
 
-from callspan.finetune import formats, models, results, wire
+from callspan.finetune import models, results
+from callspan.finetune.data import formats, wire
 
 CASES = json.loads((greenhouse.ROOT / "rust-inference/testdata/format/conversations.json").read_text("utf-8"))
 

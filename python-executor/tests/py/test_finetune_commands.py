@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from callspan.finetune import formats, generate, heldout, natural
-from callspan.finetune.families import HERE, read_directory
+from callspan.finetune.data import formats, generate, heldout, natural
+from callspan.finetune.data.families import HERE, read_directory
 
 COMMANDS = {"generate": generate.main, "heldout": heldout.main, "natural": natural.main}
 
@@ -90,7 +90,7 @@ def test_a_place_to_write_that_is_none_is_told_before_the_work(
 @pytest.mark.parametrize(
     ("text", "status", "what"),
     [
-        (None, 2, "natural.jsonl is not there\n  fix: write it with python -m callspan.finetune.natural"),
+        (None, 2, "natural.jsonl is not there\n  fix: write it with python -m callspan.finetune.data.natural"),
         ("{\n", 1, "error: natural.jsonl:1: Expecting"),
         ("[]\n", 1, "error: natural.jsonl:1: a line is a JSON object"),
         ('{"foreign":"why"}\n{"say":"hi"}\n', 1, "error: natural.jsonl:2: there is no 'family'"),

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from callspan.finetune import formats, natural, wire
-from callspan.finetune.families import HERE, Family, FamilyError, read_directory, read_families
-from callspan.finetune.generate import Generator
-from callspan.finetune.kinds import Kind
-from callspan.finetune.pools import read_pools
-from callspan.finetune.requests import draw_request
-from callspan.finetune.tools import draw_tool
-from callspan.finetune.world import World
+from callspan.finetune.data import formats, natural, wire
+from callspan.finetune.data.families import HERE, Family, FamilyError, read_directory, read_families
+from callspan.finetune.data.generate import Generator
+from callspan.finetune.data.kinds import Kind
+from callspan.finetune.data.pools import read_pools
+from callspan.finetune.data.requests import draw_request
+from callspan.finetune.data.tools import draw_tool
+from callspan.finetune.data.world import World
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from callspan.finetune import formats
+from callspan.finetune.data import formats
 from callspan.finetune.errors import FinetuneError, say
 
 IGNORED = -100

@@ -12,7 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from callspan.finetune import engine, formats
+from callspan.finetune import engine
+from callspan.finetune.data import formats
 
 # How far a logit may be from transformers': two ways to sum in f32 are apart by less than a tenth of it.
 TOLERANCE = 1e-3

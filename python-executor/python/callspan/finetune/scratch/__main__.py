@@ -23,12 +23,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m callspan.finetune.scratch", description=__doc__)
     add = parser.add_argument
     add(
-        "--source", default="callspan.finetune.training:samples", help="MODULE:FUNCTION(seed, worker), or a .jsonl file"
+        "--source",
+        default="callspan.finetune.scratch.course:samples",
+        help="MODULE:FUNCTION(seed, worker), or a .jsonl file",
     )
-    add("--natural", type=Path, metavar="FILE", help="what callspan.finetune.natural wrote, for the usual source")
+    add("--natural", type=Path, metavar="FILE", help="what callspan.finetune.data.natural wrote, for the usual source")
     add(
         "--held",
-        default="callspan.finetune.training:held",
+        default="callspan.finetune.scratch.course:held",
         help="the same for held-out samples; else the source under another seed",
     )
     add("--out", type=Path, required=True)

@@ -1,0 +1,1 @@
+"""Conversations with tools: made from families of tools, read and written in the shapes that others use."""

@@ -1,0 +1,95 @@
+"""Values for arguments: what the call holds and what a person says for it.
+
+They come from pools, families' own lists, bounds of numbers and from invention.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from callspan.finetune.data.invent import invent
+from callspan.finetune.data.kinds import Kind
+from callspan.finetune.data.numbers import spell
+from callspan.finetune.data.sides import of_side
+from callspan.finetune.data.wording import INVENTED
+
+# What a call holds, and what is said for it.
+Said = tuple[Any, str]
+# How often a value is invented where a pool has some.
+MADE_UP = 0.25
+
+
+class Values:
+    """Draws values; `training` says from which part of every pool."""
+
+    def __init__(self, pools: Mapping[str, Sequence[str]], training: bool) -> None:
+        """Keeps the part of each pool that `training` may see, or the rest of it."""
+        self.pools = {name: of_side(values, training) for name, values in pools.items()}
+        self.training = training
+
+    def draw(self, kind: Kind, rng: random.Random) -> Said:
+        """A value and what is said for it."""
+        if kind.kind in ("int", "num"):
+            return self.number(kind, rng)
+        if kind.kind == "enum":
+            chosen = rng.choice(kind.values)
+            return chosen, rng.choice(kind.words.get(chosen) or (chosen,))
+        if kind.kind == "bool":
+            true = rng.random() < 0.5
+            return true, "true" if true else "false"
+        if kind.kind == "list":
+            return self.several(kind.item or Kind("string"), rng)
+        if kind.kind == "object":
+            return {}, ""
+        text = self.text(kind, rng)
+        return text, text
+
+    def text(self, kind: Kind, rng: random.Random) -> str:
+        """A string of a pool or of a family's own list, or an invented one."""
+        if kind.values:
+            return rng.choice(of_side(kind.values, self.training))
+        if kind.pool in INVENTED and (kind.pool not in self.pools or rng.random() < MADE_UP):
+            return invent(INVENTED[kind.pool], self.pools["word"], rng)
+        # A result's field may have one value only: `returns: state=locked`.
+        return rng.choice(self.pools.get(kind.pool) or (kind.pool.replace("_", " "),))
+
+    def number(self, kind: Kind, rng: random.Random) -> Said:
+        """A number within the bounds, of wide bounds often a round one, in digits or words."""
+        low, high = kind.low, kind.high
+        roll = rng.random()
+        if kind.kind == "num" and (roll < 0.3 or low != int(low) or high != int(high)):
+            number: Any = round(rng.uniform(low, high), rng.choice((1, 1, 2)))
+            return (
+                (int(number), str(int(number)))
+                if number == int(number) and low <= number <= high
+                else (number, str(number))
+            )
+        if roll < 0.5 and high - low > 30:
+            step = 5 if high - low < 300 else 10 if high - low < 3000 else 100
+            number = int(rng.randint(int(low) // step + 1, max(int(high) // step, int(low) // step + 1)) * step)
+            number = max(int(low), min(int(high), number))
+        else:
+            number = rng.randint(int(low), int(high))
+        if 0 <= number <= 100 and rng.random() < 0.12:
+            return number, spell(number)
+        if number >= 1000 and rng.random() < 0.25:
+            return number, f"{number:,}"
+        return number, str(number)
+
+    def several(self, item: Kind, rng: random.Random) -> Said:
+        """A list of one to four values, as people string them together."""
+        chosen: list[Said] = []
+        for _ in range(rng.choice((1, 2, 2, 2, 3, 3, 4))):
+            one = self.draw(item, rng)
+            if one[0] not in [value for value, _ in chosen]:
+                chosen.append(one)
+        words = [said for _, said in chosen]
+        if len(words) == 1:
+            said = words[0]
+        elif rng.random() < 0.75:
+            said = ", ".join(words[:-1]) + rng.choice((" and ", " and ", ", and ", " & ")) + words[-1]
+        else:
+            said = rng.choice((", ", " ")).join(words) if all(" " not in word for word in words) else ", ".join(words)
+        return [value for value, _ in chosen], said
