@@ -42,6 +42,7 @@ class Shape:
 SIZES = {
     "test": Shape(64, 3, 128, 2, 1, 64, 8192),
     "tiny": Shape(192, 6, 512, 3),
+    "middle": Shape(256, 6, 640, 4),
     "small": Shape(256, 8, 768, 4),
     "medium": Shape(320, 8, 960, 5),
     "large": Shape(384, 8, 1024, 6),
