@@ -204,6 +204,9 @@ mod tests {
                 "--format-version",
                 "1",
                 "--offline",
+                // Of other platforms a build has fetched no crates.
+                "--filter-platform",
+                &format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
                 "--manifest-path",
                 manifest,
             ])
