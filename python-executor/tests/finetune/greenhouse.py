@@ -88,6 +88,11 @@ def train(*arguments: object, **more: object) -> tuple[dict, str]:
     return json.loads(line), talk
 
 
+def lora(base: Path, data: Path, out: Path, steps: int) -> list[str]:
+    """What a run of so many steps is asked with."""
+    return list(map(str, ("--base", base, "--data", data, "--out", out, "--lora", "--max-steps", steps)))
+
+
 def hashes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
 

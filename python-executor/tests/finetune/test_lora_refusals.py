@@ -73,17 +73,7 @@ def test_a_multimodal_model_is_told_how_to_get_its_text_part_and_that_is_trained
         wanted = whole(input_ids=ids).logits
         models.scale_as_kept(part, "float32")
     assert (part(ids).logits - wanted).abs().max() < 1e-4
-    asked = [
-        "--base",
-        tmp_path / "text",
-        "--data",
-        conversations,
-        "--out",
-        tmp_path / "out",
-        "--lora",
-        "--max-steps",
-        1,
-    ]
+    asked = greenhouse.lora(tmp_path / "text", conversations, tmp_path / "out", 1)
     assert greenhouse.train(*asked)[0]["steps"] == 1
 
 

@@ -21,18 +21,8 @@ def test_the_loss_falls_and_what_came_of_it_is_told(tuned):
 
 def test_the_base_stays_as_it_is_to_the_bit(tuned, conversations, tmp_path):
     assert greenhouse.hashes(greenhouse.DEFAULT) == tuned.before
-    asked = [
-        "--base",
-        greenhouse.DEFAULT,
-        "--data",
-        conversations,
-        "--out",
-        tmp_path / "out",
-        "--lora",
-        "--max-steps",
-        2,
-    ]
-    given = settings.parse([str(one) for one in asked])
+    asked = greenhouse.lora(greenhouse.DEFAULT, conversations, tmp_path / "out", 2)
+    given = settings.parse(asked)
     tokenizer = models.tokenizer(given.base)
     data = examples.read(given.data, tokenizer, given.max_length, False)
     work = checkpoints.Run(given.out, {})
@@ -87,17 +77,7 @@ def test_bf16_and_less_memory_train_as_well(tuned, conversations, tmp_path):
 
 
 def test_a_loss_that_is_no_number_ends_the_run(conversations, tmp_path):
-    asked = [
-        "--base",
-        greenhouse.DEFAULT,
-        "--data",
-        conversations,
-        "--out",
-        tmp_path / "out",
-        "--lora",
-        "--max-steps",
-        9,
-    ]
+    asked = greenhouse.lora(greenhouse.DEFAULT, conversations, tmp_path / "out", 9)
     _, talk = greenhouse.run("callspan.finetune", "--accumulation", 1, *asked, "--learning-rate", 1e30, status=1)
     assert "is no number" in talk
     assert "Traceback" not in talk
@@ -107,7 +87,7 @@ def test_a_loss_that_is_no_number_ends_the_run(conversations, tmp_path):
 def test_too_little_memory_is_told_with_what_to_do():
     with pytest.raises(errors.FinetuneError, match="too little memory: CUDA out of memory") as found, models.memory():
         raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
-    assert "--gradient-checkpointing" in found.value.fix
+    assert "--gradient-checkpointing" in found.value.cure
 
 
 def test_the_usual_settings_are_the_cookbook_s(conversations):

@@ -6,16 +6,18 @@ import importlib.util
 import os
 import sys
 
+from callspan.evaluate.errors import Trouble
+
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "safetensors")
 INSTALL = "pip install 'callspan[finetune]'"
 
 
-class FinetuneError(Exception):
+class FinetuneError(Trouble):
     """What is wrong, how to mend it, and the exit status."""
 
-    def __init__(self, what: str, fix: str = "", status: int = 2) -> None:
-        super().__init__(what)
-        self.what, self.fix, self.status = what, fix, status
+    def __init__(self, what: str, cure: str = "", status: int = 2) -> None:
+        super().__init__(what, cure)
+        self.status = status
 
 
 def first() -> bool:
@@ -32,9 +34,7 @@ def say(text: str) -> None:
 
 def tell(error: FinetuneError) -> int:
     """Prints an error as all the programs here do; the exit status."""
-    say(f"error: {error.what}")
-    if error.fix:
-        say(f"  fix: {error.fix}")
+    say(str(error))
     return error.status
 
 

@@ -7,17 +7,12 @@ import errno
 import io
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
-
-def say(text: str) -> None:
-    """Talk goes to stderr."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+from callspan.finetune.errors import say
 
 
 def write(path: Path, content: bytes) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
+from callspan.finetune.errors import say
 from callspan.finetune.scratch import checkpoint, record, tokenizer
 from callspan.finetune.scratch.flat import Flat
 from callspan.finetune.scratch.model import Model
@@ -30,7 +31,7 @@ _ALLOCATOR += ":glibc.malloc.top_pad=200000000"
 def prepare(out: Path, source: str, seed: int, vocabulary: int, samples: int, template: Path) -> int:
     """Make the tokenizer from the first samples, unless it is there; its number of tokens."""
     if not (out / "tokenizer.json").exists():
-        checkpoint.say(f"learning {vocabulary} tokens from {samples} samples")
+        say(f"learning {vocabulary} tokens from {samples} samples")
         some = itertools.islice(find(source)(seed, 0), samples)
         texts = (x for s in some for x in (s.prefix, *(y for t in s.turns for y in (t.prompt, t.completion))))
         learnt = tokenizer.train(texts, vocabulary)
@@ -47,10 +48,10 @@ def run(plan: Plan, command: list[str]) -> int:
         if old["identity"] != plan.identity():
             raise ValueError(f"{plan.out} holds another run ({json.dumps(old['identity'])}): take another --out")
         past = old
-        checkpoint.say(f"going on from step {past['steps']}, {past['seconds'] / 60:.1f} minutes in")
+        say(f"going on from step {past['steps']}, {past['seconds'] / 60:.1f} minutes in")
     shared = _share(plan, past)
     if plan.progress(past["seconds"], past["steps"]) >= 1:
-        checkpoint.say("this run is over: give it more --minutes or --tokens, or take another --out")
+        say("this run is over: give it more --minutes or --tokens, or take another --out")
         return 0
     record.begin(plan, command)
     past = {key: past[key] for key in ("steps", "seconds", "drawn")}
@@ -90,7 +91,7 @@ def _processes(plan: Plan, shared: Shared, past: dict[str, Any]) -> int:
     team = [context.Process(target=_child, args=(i, plan, shared, past)) for i in range(plan.processes)]
 
     def ask(*_: object) -> None:
-        checkpoint.say("saving, then stopping")
+        say("saving, then stopping")
         shared.asked[0] = 1
 
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -121,5 +122,5 @@ def _child(number: int, plan: Plan, shared: Shared, past: dict[str, Any]) -> Non
     try:
         Worker(number, plan, shared, past).train()
     except ValueError as error:
-        checkpoint.say(f"process {number}: {error}")
+        say(f"process {number}: {error}")
         sys.exit(1)

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from callspan.finetune.errors import say
 from callspan.finetune.scratch import checkpoint
 from callspan.finetune.scratch.plan import Plan
 from callspan.finetune.scratch.source import find, fingerprint
@@ -63,7 +64,7 @@ def end(plan: Plan) -> None:
         score = plan.out / "best" / "score.json"
         row["best"] = json.loads(score.read_text(encoding="utf-8")) if score.exists() else None
     except OSError as error:
-        checkpoint.say(f"no end in {path}: {error}")
+        say(f"no end in {path}: {error}")
         return
     trained = [step for step in map(json.loads, lines) if "positions" in step]
     row["ended"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from callspan.finetune.errors import say
 from callspan.finetune.scratch import checkpoint, export, optimizer
 from callspan.finetune.scratch.flat import Flat
 from callspan.finetune.scratch.model import Model
@@ -133,7 +134,7 @@ class Worker:
         progress = self.plan.progress(self.seconds, self.steps)
         loss, right = counts[0] / counts[1], counts[2] / counts[3].clamp(min=1)
         left = self.seconds / max(progress, 1e-9) * (1 - progress)
-        checkpoint.say(
+        say(
             f"{progress:6.1%} step {self.steps} loss {loss:.4f} answer tokens right {right:.2%} "
             f"{speed:,.0f} tokens/s {int(total[4]):,} answers, {left / 60:.1f} min left"
         )
@@ -166,7 +167,7 @@ class Worker:
         row = {"step": self.steps, "seconds": round(self.seconds, 1), "of": name, "held": scores}
         checkpoint.append(self.plan.out / "metrics.jsonl", row)
         total = scores["all"]
-        checkpoint.say(f"held out, {name}: {total['exact']:.2%} of {total['answers']} exact, loss {total['loss']:.4f}")
+        say(f"held out, {name}: {total['exact']:.2%} of {total['answers']} exact, loss {total['loss']:.4f}")
         better = total["exact"] - total["loss"] * 1e-3  # the loss decides between equals
         if better > self.shared.orders[2]:
             self.shared.orders[2] = better
