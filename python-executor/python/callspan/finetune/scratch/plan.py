@@ -23,12 +23,12 @@ class Plan:
     tokens: int | None = None
     """Positions in rows, padding included."""
     processes: int = 4
-    rows: int = 4
+    rows: int = 3
     """Of each process and step."""
-    length: int = 768
+    length: int = 1024
     lm_weight: float = 0.1
     rates: Rates = field(default_factory=Rates)
-    check_seconds: float = 180.0
+    check_seconds: float = 300.0
     save_seconds: float = 300.0
     held_samples: int = 400
     compiled: bool = True
