@@ -13,23 +13,30 @@ use tokio::sync::mpsc::{UnboundedReceiver, error::TryRecvError, unbounded_channe
 use crate::script::{Script, Step, all_levers, job, model, run, start, submit, tokens, wait};
 
 /// Keeps the model's thread until it is told to go on, so that those who come meanwhile come at once.
-struct Gate(std::sync::mpsc::Receiver<()>);
+struct Gate {
+    reached: Sender<()>,
+    closed: std::sync::mpsc::Receiver<()>,
+}
 
 impl Guide for Gate {
     fn next(&mut self, _left: usize) -> Next {
-        let _closed = self.0.recv();
+        let _nobody_listens = self.reached.send(());
+        let _opened = self.closed.recv();
         Next::End
     }
 
     fn push(&mut self, _token: u32) {}
 }
 
-/// Held until it is dropped.
+/// Held until it is dropped. The model's thread is there already: it lets in nobody who comes from now on, not even
+/// the first of them alone.
 fn gate(scheduler: &Scheduler) -> (Sender<()>, Place, UnboundedReceiver<Event>) {
     let (open, closed) = std::sync::mpsc::channel();
     let mut job = job(vec![2], Vec::new());
-    (job.guide, job.max_tokens) = (Box::new(Gate(closed)), 1);
+    let (reached, there) = std::sync::mpsc::channel();
+    (job.guide, job.max_tokens) = (Box::new(Gate { reached, closed }), 1);
     let (place, received) = submit(scheduler, job);
+    there.recv().unwrap();
     (open, place, received)
 }
 
