@@ -17,6 +17,11 @@ BFCL = Path(__file__).parents[1] / "data" / "bfcl"
 GOOD = line("a", {"calls": [call(room=["hall"])]})
 
 
+def tool(**properties):
+    """The lamp, with other parameters."""
+    return {"name": "set_lamp", "parameters": {"properties": properties}}
+
+
 def test_the_frozen_set_is_as_it_was():
     """Measured on another set, figures would compare with nothing that was measured before."""
     text = (SETS / "hand.jsonl").read_bytes()
@@ -55,12 +60,22 @@ def test_earlier_calls_are_read_in_openais_words_as_well(tmp_path):
     [
         ("{", "Expecting property name"),
         ("[]", "a case is a JSON object"),
+        ('{"id": ' + "7" * 5000 + "}", "Exceeds the limit"),
+        ("[" * 200_000, "line 2: "),
         (json.dumps(GOOD | {"id": 7}), "`id` is no string"),
         ('{"id": "b"}', "`kind` is missing"),
         (json.dumps(GOOD), "the id a stands in line 1 already"),
         (json.dumps(GOOD | {"id": "b", "messages": []}), "`messages` is empty"),
         (json.dumps(GOOD | {"id": "b", "tools": [LAMP, LAMP]}), "two tools have the same name"),
         (json.dumps(GOOD | {"id": "b", "tools": [{"name": "f", "parameters": {"type": "dict"}}]}), "no JSON Schema"),
+        (json.dumps(GOOD | {"id": "b", "tools": [tool(x={"pattern": r"\p{L}"})]}), "is not a 'regex'"),
+        (json.dumps(GOOD | {"id": "b", "tools": [tool(x={"$ref": "#/$defs/x"})]}), "#/$defs/x is nowhere in it"),
+        (json.dumps(GOOD | {"id": "b", "tools": [tool(x={"$ref": "http://127.0.0.1:9/x"})]}), "is nowhere in it"),
+        (json.dumps(GOOD | {"id": "b", "messages": [{"role": "assistant", "tool_calls": [7]}]}), "is no object"),
+        (
+            json.dumps(GOOD | {"id": "b", "messages": [{"role": "assistant", "tool_calls": [{"function": 7}]}]}),
+            "the `function` of a call",
+        ),
         (json.dumps(line("b", {})), "`expect` has one of calls, no_call, answer"),
         (json.dumps(line("b", {"calls": [call("f")]})), "the expected call f is of no tool of this case"),
         (json.dumps(line("b", {"calls": [call(room="hall")]})), "the argument room of set_lamp is no list"),
@@ -75,6 +90,21 @@ def test_a_broken_line_is_told_with_its_number(tmp_path, broken, what):
         cases.read(file)
     assert "line 2: " in caught.value.what
     assert what in caught.value.what
+
+
+def test_a_line_ends_where_json_lines_do(tmp_path):
+    """JSON has U+2028 and its like in strings as they are."""
+    text = "a\u2028b\x85c"
+    (tmp_path / "a.jsonl").write_text(json.dumps(line("a", {"calls": []}, text=text), ensure_ascii=False) + "\r\n")
+    (case,) = cases.read(tmp_path / "a.jsonl")
+    assert case.messages[0]["content"] == text
+
+
+def test_schemas_that_refer_to_themselves_are_read():
+    schema = {"$defs": {"room": {"$anchor": "r"}}, "properties": {"a": {"$ref": "#/$defs/room"}, "b": {"$ref": "#r"}}}
+    assert (
+        cases.from_json(GOOD | {"tools": [LAMP, {"name": "f", "parameters": schema}]}).tools[1]["parameters"] == schema
+    )
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -106,6 +136,7 @@ def test_bfcls_files_become_cases_in_json_schemas_words():
         ("BFCL_v3_simple.json", '{"id": "x"}', "line 1: a case of BFCL's is an object"),
         ("BFCL_v3_simple.json", '{"id": "x", "question": [], "function": []}', "possible_answer/ has none for x"),
         ("possible_answer/BFCL_v3_simple.json", '{"id": "simple_0"}', "line 1: no `id` with a list `ground_truth`"),
+        ("possible_answer/BFCL_v3_simple.json", '{"id": [], "ground_truth": []}', "line 1: no `id` with a list"),
         (
             "possible_answer/BFCL_v3_simple.json",
             '{"id": "simple_0", "ground_truth": [7]}',

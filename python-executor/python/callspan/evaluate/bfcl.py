@@ -7,12 +7,11 @@ Tools become what BFCL sends to models with function calling of their own: its t
 as underscores. Left away is the sentence that BFCL adds to descriptions of floats.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-from callspan.evaluate.cases import BadCase, Case, from_json
+from callspan.evaluate.cases import BadCase, Case, from_json, json_lines
 from callspan.evaluate.errors import Trouble
 
 _FILE = re.compile(
@@ -45,31 +44,18 @@ def _category(file: Path, category: str) -> list[Case]:
     truths: dict[str, Any] = {}
     if "relevance" not in category:
         answers = file.parent / "possible_answer" / file.name
-        for number, line in _lines(answers):
-            if not isinstance(line, dict) or not isinstance(line.get("ground_truth"), list) or "id" not in line:
+        for number, line in json_lines(answers, "BFCL keeps its answers in possible_answer/, a JSON object a line"):
+            name, truth = (line.get("id"), line.get("ground_truth")) if isinstance(line, dict) else (None, None)
+            if not isinstance(name, str) or not isinstance(truth, list):
                 raise Trouble(f"{answers}, line {number}: no `id` with a list `ground_truth`", "")
-            truths[line["id"]] = line["ground_truth"]
+            truths[name] = truth
     cases = []
-    for number, line in _lines(file):
+    for number, line in json_lines(file, "BFCL's files hold a JSON object a line"):
         try:
             cases.append(_case(line, category, truths))
         except BadCase as bad:
             raise Trouble(f"{file}, line {number}: {bad}", "") from None
     return cases
-
-
-def _lines(file: Path) -> list[tuple[int, Any]]:
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Trouble(f"{file} cannot be read: {error}", "BFCL keeps its answers in possible_answer/") from None
-    read = []
-    for number, line in enumerate(lines, 1):
-        try:
-            read += [(number, json.loads(line))] if line.strip() else []
-        except json.JSONDecodeError as error:
-            raise Trouble(f"{file}, line {number}: {error}", "BFCL's files hold a JSON object a line") from None
-    return read
 
 
 def _case(line: Any, category: str, truths: dict[str, Any]) -> Case:

@@ -49,28 +49,38 @@ class Case:
 
 def read(path: Path) -> list[Case]:
     """The cases of a file of JSON lines; empty lines are skipped."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Trouble(f"{path} cannot be read: {error}", "name a file of JSON lines, one case each") from None
-    return list(_numbered(path, lines))
-
-
-def _numbered(path: Path, lines: list[str]) -> Iterator[Case]:
+    read: list[Case] = []
     seen: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, value in json_lines(path, _FORM):
         try:
-            case = from_json(json.loads(line))
+            case = from_json(value)
             if case.id in seen:
                 raise BadCase(f"the id {case.id} stands in line {seen[case.id]} already")
-        except (json.JSONDecodeError, BadCase) as error:
-            raise Trouble(
-                f"{path}, line {number}: {error}", "python-executor/README.md says how a case looks"
-            ) from None
+        except BadCase as bad:
+            raise Trouble(f"{path}, line {number}: {bad}", _FORM) from None
         seen[case.id] = number
-        yield case
+        read.append(case)
+    return read
+
+
+_FORM = "python-executor/README.md says how a case looks, a line of JSON each"
+
+
+def json_lines(path: Path, cure: str) -> Iterator[tuple[int, Any]]:
+    """The values of a file of JSON lines with their numbers; empty lines are skipped."""
+    try:
+        # Not splitlines, which breaks at U+2028 and its like as well: JSON has them within strings.
+        lines = path.read_text("utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Trouble(f"{path} cannot be read: {error}", cure) from None
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                value = json.loads(line)
+            # Not only JSONDecodeError: numbers of thousands of digits are told otherwise, and so is what is too deep.
+            except (ValueError, RecursionError) as error:
+                raise Trouble(f"{path}, line {number}: {error}", cure) from None
+            yield number, value
 
 
 def from_json(value: Any) -> Case:
@@ -122,13 +132,15 @@ def _message(message: Any) -> dict[str, Any]:
 
 
 def _earlier_call(number: int, call: Any) -> dict[str, Any]:
-    function = call.get("function", call) if isinstance(call, dict) else {}
+    _want(isinstance(call, dict), "a call in `tool_calls` is no object")
+    function = call.get("function", call)
+    _want(isinstance(function, dict), "the `function` of a call in `tool_calls` is no object")
     name, arguments = function.get("name"), function.get("arguments", {})
     _want(isinstance(name, str), "a call in `tool_calls` has no `name`")
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise BadCase(f"the arguments of {name} in `tool_calls` are no JSON") from None
     _want(isinstance(arguments, dict), f"the arguments of {name} in `tool_calls` are no object")
     return {"id": str(call.get("id", f"call_{number}")), "name": name, "arguments": arguments}
