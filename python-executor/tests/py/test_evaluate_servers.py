@@ -76,6 +76,7 @@ def test_a_refusal_of_one_case_is_its_answer_and_one_of_all_ends_the_run(path):
         (lambda _: b"", "hung up"),
         (lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n", "speaks no JSON lines"),
         (lambda _: b"7\n", "speaks no JSON lines"),
+        (lambda asked: frame(asked, error="no"), "speaks no JSON lines"),
         (lambda asked: frame(asked, pong={}), "answered id, pong where `done` was due"),
     ],
 )
@@ -120,6 +121,19 @@ def test_chat_completions_are_asked_and_read(monkeypatch):
     assert (body["model"], body["temperature"], body["max_tokens"]) == ("m", 0, 64)
 
 
+@pytest.mark.parametrize("arguments", ["{", '{"level": NaN}', '{"level": ' + "7" * 5000 + "}", "[" * 200_000])
+def test_arguments_that_are_no_json_stay_text(arguments):
+    function = {"name": "set_lamp", "arguments": arguments}
+    with openai(lambda *_: completion(tool_calls=[{"function": function}])) as url:
+        reply = Chat(url, **OPTIONS).ask(CASE)
+    assert reply.calls == [{"name": "set_lamp", "arguments": arguments}]
+
+
+def test_a_timeout_below_a_millisecond_is_no_endless_one(path):
+    _, (asked,) = ask(path, lambda asked: done(asked, content="x"), timeout_s=0.0004)
+    assert asked["meta"] == {"timeout_ms": 1}
+
+
 def test_earlier_calls_are_told_in_openais_words():
     call = {"id": "call_0", "name": "set_lamp", "arguments": {"room": "hall"}}
     told = case({"answer": ["done"]})
@@ -151,6 +165,7 @@ def test_what_an_openai_server_refuses_is_told(status, body, expected):
     [
         (200, b"<html>", "200 with what is no chat completion"),
         (200, b'{"choices": []}', "200 with what is no chat completion"),
+        (200, b'{"choices": [{"message": {"content": ["x"]}}]}', "200 with what is no chat completion"),
         (401, b'{"error": {"message": "no key"}}', "401: no key"),
         (302, b"", "302 with what is no chat completion"),
     ],

@@ -115,12 +115,15 @@ def _call(call: dict[str, Any]) -> dict[str, Any]:
 
 def _read(answer: dict[str, Any]) -> Reply:
     message, usage = answer["choices"][0]["message"], answer.get("usage") or {}
+    content = message.get("content") or ""
+    if not isinstance(content, str):
+        raise TypeError("the content is no string")
     return Reply(
         calls=[
             call_of(call["function"]["name"], call["function"].get("arguments", "{}"))
             for call in message.get("tool_calls") or []
         ],
-        content=message.get("content") or "",
+        content=content,
         prompt_tokens=usage.get("prompt_tokens", 0),
         completion_tokens=usage.get("completion_tokens", 0),
     )

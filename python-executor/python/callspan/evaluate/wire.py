@@ -5,6 +5,7 @@ parse` reads the calls out of that, without their schemas, so that what breaks t
 """
 
 import json
+import math
 import socket
 import time
 from pathlib import Path
@@ -86,7 +87,8 @@ class Socket:
 
     def _answer(self, generate: dict[str, Any]) -> dict[str, Any]:
         self._number += 2
-        meta = {"timeout_ms": int(self._timeout_s * 1000)}
+        # Rounded up: 0 would be no limit.
+        meta = {"timeout_ms": math.ceil(self._timeout_s * 1000)}
         line = json.dumps({"id": self._number, "generate": generate, "meta": meta}).encode() + b"\n"
         deadline = time.monotonic() + self._timeout_s + _SLACK_S
         try:
@@ -96,6 +98,7 @@ class Socket:
                 frame = json.loads(self._line(deadline))
                 if frame.get("id") == self._number and "delta" not in frame:
                     break
+            late = frame.get("error", {}).get("code") == "DEADLINE_EXCEEDED"
         except TimeoutError:
             # Whatever it still says belongs to a request that is over.
             self._socket.close()
@@ -105,7 +108,7 @@ class Socket:
             raise Trouble(f"{self._path} hung up: {error}", _CURE) from None
         except (ValueError, AttributeError):
             raise Trouble(f"{self._path} speaks no JSON lines", _CURE) from None
-        if frame.get("error", {}).get("code") == "DEADLINE_EXCEEDED":
+        if late:
             raise Late(f"no answer within {self._timeout_s:g} s")
         return frame
 
@@ -132,10 +135,15 @@ def call_of(name: str, arguments: str | dict[str, Any]) -> dict[str, Any]:
     """A call with its arguments read; what is no JSON stays text."""
     if isinstance(arguments, str):
         try:
-            return {"name": name, "arguments": json.loads(arguments or "{}")}
-        except json.JSONDecodeError:
+            return {"name": name, "arguments": json.loads(arguments or "{}", parse_constant=_no_json)}
+        except (ValueError, RecursionError):
             pass
     return {"name": name, "arguments": arguments}
+
+
+def _no_json(text: str) -> None:
+    """Refuse NaN and Infinity, which Python alone takes for JSON."""
+    raise ValueError(text)
 
 
 def _refused(path: Path, error: dict[str, Any]) -> Reply:
