@@ -76,9 +76,9 @@ fmt: setup ## format the Rust and Python code
 docs-check: setup ## links, commands and test names that the documents mention exist
 	@.venv/bin/python scripts/check_docs.py
 
-# Where its report goes, and further flags: make eval FLAGS='--unconstrained --min one=0.5'.
+# Where its report goes, and further flags: make eval FLAGS='--png --min one=0.5'.
 eval: OUT = target/eval
-eval: build ## how well the built-in model calls tools, on the sets that were held out; the report goes to OUT (target/eval)
+eval: build ## how well the built-in model calls tools, constrained and not, on the sets that were held out; reports go to OUT (target/eval)
 	@scripts/eval --out '$(OUT)' $(FLAGS)
 
 soak: setup ## 32 clients that come, go, cancel and hang up, for MINUTES (30); every answer is compared with the one given alone

@@ -42,18 +42,19 @@ def evaluated(out: Path, *arguments: str | Path) -> dict[str, Any]:
 
 
 def test_the_built_in_model_is_evaluated_over_its_socket(inference: Server, few: Path, room: Path) -> None:
-    made = evaluated(room / "a", few, "--socket", inference.socket)
+    program = BIN / "rust-inference"
+    made = evaluated(room / "a", few, "--socket", inference.socket, "--beside", "--program", program)
     assert made["all"]["cases"] == len(few.read_text().splitlines())
     assert list(made["kinds"]) == ["one", "several", "parallel", "types", "refuse", "ask", "answer", "error"]
     assert made["all"]["errors"] == 0
     assert made["all"]["valid"]["of"] > 0
     assert made["all"]["valid"]["rate"] == 1, "what is constrained is valid"
     assert made["all"]["right"]["right"] > 0
-    free = evaluated(
-        room / "b", few, "--socket", inference.socket, "--unconstrained", "--program", BIN / "rust-inference"
-    )
+    free = json.loads((room / "a" / "unconstrained" / "report.json").read_text("utf-8"))
     assert free["all"]["errors"] == 0
     assert free["all"]["valid"]["of"] > 0, "calls are read out of what it wrote"
+    alone = evaluated(room / "b", few, "--socket", inference.socket, "--unconstrained", "--program", program)
+    assert [case["calls"] for case in alone["cases"]] == [case["calls"] for case in free["cases"]]
     compared = evaluate("--compare", room / "a" / "report.json", room / "b" / "report.json")
     assert compared.status == 0, compared.stderr
 

@@ -95,6 +95,28 @@ def test_hostile_texts_stay_text(tmp_path):
     assert not [tag for tag in ("<i>", "<u>", "<script>", "<s>", "<em>") if tag in text]
 
 
+def test_half_a_pair_of_utf_16_is_written_as_json_escapes_it(tmp_path, monkeypatch):
+    file = tmp_path / "cases.jsonl"
+    file.write_text(json.dumps(line("a", {"calls": []}, text="half \ud83d")) + "\n")
+    with openai(lambda *_: completion(content="and \udc4d")) as url:
+        assert main([str(file), "--openai", url, "--out", str(tmp_path / "out")]) == 0
+    (made,) = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["cases"]
+    assert (made["asked"], made["content"]) == ("half \ud83d", "and \udc4d")
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_of_several_files_each_is_a_split(server, cases, tmp_path, capsys):
+    more = tmp_path / "more.jsonl"
+    more.write_text(json.dumps(line("attic", {"calls": [call(room=["hall"])]})) + "\n")
+    assert main([cases, str(more), "--openai", server, "--out", str(tmp_path)]) == 0
+    made = json.loads((tmp_path / "report.json").read_text())
+    assert {name: one["cases"] for name, one in made["splits"].items()} == {"cases": 2, "held-out": 1, "more": 1}
+    report = str(tmp_path / "report.json")
+    capsys.readouterr()
+    assert main(["--compare", report, report]) == 0
+    assert "split more" in capsys.readouterr().out
+
+
 def test_a_rate_below_the_least_fails_the_run(server, cases, capsys):
     assert main([cases, "--openai", server, "--min", "one=50%", "--min", "all=0.6"]) == 0
     assert main([cases, "--openai", server, "--min", "one=0.51", "--min", "refuse=1"]) == 1
@@ -131,6 +153,10 @@ def test_bfcls_files_are_evaluated(server, capsys):
         (["CASES", "CASES", "--socket", "/x"], "the id hall stands in two files", "ids of their own"),
         (["CASES", "--socket", "/nowhere/s"], "/nowhere/s takes no connection", "rust-inference --socket"),
         (["CASES", "--openai", "http://x/v1", "--unconstrained"], "only for --socket", "leave it out"),
+        (["CASES", "--openai", "http://x/v1", "--beside"], "--beside is only for --socket", "leave it out"),
+        (["CASES", "--socket", "/x", "--program", "/none"], "--program is only for", "leave it out"),
+        (["CASES", "--compare", "/x", "/y"], "asks nobody", "leave out cases"),
+        (["CASES", "--openai", "http://x/v1", "--out", "CASES"], "cannot be written: File exists", "--out DIR"),
         (["CASES", "--openai", "http://x/v1", "--min", "two=1"], "--min two: no case", "all, one, refuse"),
         (["CASES", "--openai", "http://x/v1", "--png"], "written with the report", "--out DIR"),
         (["CASES", "--socket", "/x", "--unconstrained", "--program", "/none"], "/none cannot be started", "--program"),
@@ -157,7 +183,22 @@ def test_a_server_that_hangs_is_given_up(tmp_path, capsys):
     file.write_text("".join(json.dumps(line(str(n), {"no_call": "refuse"})) + "\n" for n in range(9)))
     with openai(lambda *_: (504, b'{"error": {"message": "late"}}')) as url:
         assert main([str(file), "--openai", url, "--timeout", "0.1"]) == 2
-    assert "3 times in a row (2)" in capsys.readouterr().err
+    assert "3 times in a row (at 2, case 3 of 9)" in capsys.readouterr().err
+
+
+def test_a_server_that_dies_is_told_with_the_case(cases, capsys):
+    answers = iter([completion(content="No."), (503, b'{"error": {"message": "gone"}}')])
+    with openai(lambda *_: next(answers)) as url:
+        assert main([cases, "--openai", url]) == 2
+    assert "refuses: 503: gone (at cellar, case 2 of 3)" in capsys.readouterr().err
+
+
+def test_a_server_that_refuses_every_case_is_not_rated(cases, tmp_path, capsys):
+    with openai(lambda *_: (400, b'{"error": {"message": "no temperature"}}')) as url:
+        assert main([cases, "--openai", url, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert "answered no case; of hall it said: 400: no temperature" in said.err
+    assert (said.out, list((tmp_path / "out").iterdir())) == ("", [])
 
 
 def test_without_matplotlib_a_picture_is_refused_at_the_start(server, cases, tmp_path, capsys, monkeypatch):

@@ -1,29 +1,24 @@
-"""The command line: reads cases, asks a server, writes the report.
+"""The command line: reads cases, asks a server, shows and writes the report.
 
 Exit status: 0 if all was asked and every --min holds, 1 if one does not, 2 where the run could not be made.
 """
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from callspan.evaluate import bfcl, cases, picture
 from callspan.evaluate.cases import Case
 from callspan.evaluate.chat import Chat
-from callspan.evaluate.compare import compare
+from callspan.evaluate.compare import compare, side_by_side
 from callspan.evaluate.errors import Trouble
 from callspan.evaluate.format import Format
-from callspan.evaluate.judge import Reply, Verdict, judge
-from callspan.evaluate.page import page
-from callspan.evaluate.report import percent, report, table
-from callspan.evaluate.servers import Late, Server
+from callspan.evaluate.report import percent, table
+from callspan.evaluate.run import run, writable, write
+from callspan.evaluate.servers import Server
 from callspan.evaluate.wire import Socket
-
-# After so many cases without an answer in time, one after the other, the server hangs.
-_PATIENCE = 3
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,8 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
         if asked.compare:
-            sys.stdout.write(compare(*asked.compare) + "\n")
-            return 0
+            return _compare(asked)
         return _evaluate(asked)
     except Trouble as trouble:
         sys.stderr.write(f"{trouble}\n")
@@ -54,8 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("--openai", metavar="URL", help="a server of chat completions: http://…/v1, or unix:PATH")
     server.add_argument("--compare", nargs=2, type=Path, metavar="REPORT", help="two report.json side by side")
     parser.add_argument("--model", default="", metavar="NAME", help="which of the server's models")
-    parser.add_argument("--unconstrained", action="store_true", help="with --socket: let the model write what it likes")
-    parser.add_argument("--program", type=Path, metavar="PATH", help="rust-inference, for --unconstrained")
+    free = parser.add_mutually_exclusive_group()
+    free.add_argument("--unconstrained", action="store_true", help="with --socket: let the model write what it likes")
+    free.add_argument("--beside", action="store_true", help="constrained and then unconstrained, with --socket")
+    parser.add_argument("--program", type=Path, metavar="PATH", help="rust-inference, for --unconstrained and --beside")
     parser.add_argument("--timeout", type=_seconds, default=60.0, metavar="S", help="for each answer [60]")
     parser.add_argument("--max-tokens", type=_count, default=512, metavar="N", help="of each answer [512]")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write report.json and report.html there")
@@ -89,6 +85,13 @@ def _least(text: str) -> tuple[str, float]:
     return kind, rate
 
 
+def _compare(asked: argparse.Namespace) -> int:
+    if asked.files or asked.bfcl or asked.out or asked.min:
+        raise Trouble("--compare reads two reports and asks nobody", "leave out cases, --bfcl, --out and --min")
+    sys.stdout.write(compare(*asked.compare) + "\n")
+    return 0
+
+
 def _evaluate(asked: argparse.Namespace) -> int:
     read = _cases(asked)
     kinds = {"all", *(case.kind for case in read)}
@@ -99,21 +102,36 @@ def _evaluate(asked: argparse.Namespace) -> int:
         if not asked.out:
             raise Trouble("--png is written with the report", "--out DIR")
         picture.check()
-    server = _server(asked)
-    try:
-        verdicts = _ask(server, read)
-    finally:
-        server.close()
-    sets = [str(one) for one in [*asked.files, *([asked.bfcl] if asked.bfcl else [])]]
-    made = report(verdicts, server.what, sets)
-    sys.stdout.write(table(made) + "\n")
+    form = _format(asked)
+    server = _server(asked, form if asked.unconstrained else None)
     if asked.out:
-        _write(asked.out, made, png=asked.png)
+        writable(asked.out)
+    sets = [str(one) for one in [*asked.files, *([asked.bfcl] if asked.bfcl else [])]]
+    made = _told(run(server, read, sets), asked, asked.out)
+    if asked.beside:
+        sys.stdout.write("\nunconstrained:\n")
+        where = asked.out / "unconstrained" if asked.out else None
+        free = _told(run(_server(asked, form), read, sets), asked, where)
+        sys.stdout.write(f"\n{side_by_side(made, free, ('constrained', 'unconstrained'))}\n")
     return _missed(made, asked.min)
 
 
+def _told(made: dict[str, Any], asked: argparse.Namespace, out: Path | None) -> dict[str, Any]:
+    sys.stdout.write(table(made) + "\n")
+    if out:
+        writable(out)
+        write(out, made, png=asked.png)
+    return made
+
+
 def _cases(asked: argparse.Namespace) -> list[Case]:
-    read = [case for file in asked.files for case in cases.read(file)]
+    # Of several files each is a split of its own, unless its cases say another.
+    several = len(asked.files) + bool(asked.bfcl) > 1
+    read = [
+        replace(case, split=case.split or (file.stem if several else ""))
+        for file in asked.files
+        for case in cases.read(file)
+    ]
     if asked.bfcl:
         more, unread = bfcl.read(asked.bfcl)
         read += more
@@ -129,39 +147,24 @@ def _cases(asked: argparse.Namespace) -> list[Case]:
     return read
 
 
-def _server(asked: argparse.Namespace) -> Server:
+def _format(asked: argparse.Namespace) -> Format | None:
+    free = "--unconstrained" if asked.unconstrained else "--beside" if asked.beside else ""
+    if not free:
+        if asked.program:
+            raise Trouble("--program is only for --unconstrained and --beside", "leave it out")
+        return None
+    if not asked.socket:
+        raise Trouble(f"{free} is only for --socket", "leave it out: another server constrains as it likes")
+    return Format(asked.program)
+
+
+def _server(asked: argparse.Namespace, form: Format | None) -> Server:
     options: dict[str, Any] = {"timeout_s": asked.timeout, "max_tokens": asked.max_tokens, "model": asked.model}
     if asked.openai:
-        if asked.unconstrained:
-            raise Trouble("--unconstrained is only for --socket", "leave it out: such a server constrains as it likes")
         return Chat(asked.openai, **options)
     if not asked.socket:
         raise Trouble("there is no server to ask", "--socket PATH, or --openai URL")
-    return Socket(asked.socket, form=Format(asked.program) if asked.unconstrained else None, **options)
-
-
-def _ask(server: Server, read: Iterable[Case]) -> list[Verdict]:
-    verdicts, late = [], 0
-    for case in read:
-        try:
-            reply, late = server.ask(case), 0
-        except Late as error:
-            reply, late = Reply(error=str(error)), late + 1
-            if late == _PATIENCE:
-                raise Trouble(f"{server.what}: {error}, {late} times in a row ({case.id})", "--timeout S") from None
-        verdicts.append(judge(case, reply))
-    return verdicts
-
-
-def _write(directory: Path, made: dict[str, Any], *, png: bool) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "report.json").write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        (directory / "report.html").write_text(page(made), "utf-8")
-        if png:
-            picture.save(made, directory / "report.png")
-    except OSError as error:
-        raise Trouble(f"{directory} cannot be written: {error.strerror or error}", "--out DIR") from None
+    return Socket(asked.socket, form=form, **options)
 
 
 def _missed(made: dict[str, Any], least: list[tuple[str, float]]) -> int:

@@ -13,20 +13,28 @@ from callspan.evaluate.report import columns, load, percent
 
 
 def compare(first: Path, second: Path) -> str:
-    """The comparison as text."""
-    a, b = ({case["id"]: case for case in load(path)["cases"]} for path in (first, second))
+    """The comparison of two report.json as text."""
+    return side_by_side(load(first), load(second), (str(first), str(second)))
+
+
+def side_by_side(first: dict[str, Any], second: dict[str, Any], names: tuple[str, str]) -> str:
+    """The comparison of two reports, by these names, as text."""
+    a, b = ({case["id"]: case for case in made["cases"]} for made in (first, second))
     both = [name for name in a if name in b]
     if not both:
-        raise Trouble(f"{first} and {second} have no case in common", "compare reports of the same sets")
+        raise Trouble(f"{names[0]} and {names[1]} have no case in common", "compare reports of the same sets")
     changed = [name for name in both if a[name]["expect"] != b[name]["expect"] or a[name]["asked"] != b[name]["asked"]]
     if changed:
-        raise Trouble(f"{changed[0]} is another case in {second}", "compare reports of the same sets")
+        raise Trouble(f"{changed[0]} is another case in {names[1]}", "compare reports of the same sets")
     rows = [["", "cases", "A", "B", "only A", "only B", "p"]]
     kinds = dict.fromkeys(a[name]["kind"] for name in both)
     for kind in kinds:
         rows.append(_row(kind, [name for name in both if a[name]["kind"] == kind], a, b))
+    splits = dict.fromkeys(a[name]["split"] for name in both if a[name]["split"])
+    for split in splits:
+        rows.append(_row(f"split {split}", [name for name in both if a[name]["split"] == split], a, b))
     rows.append(_row("all", both, a, b))
-    lines = [f"A: {first}", f"B: {second}", "", columns(rows)]
+    lines = [f"A: {names[0]}", f"B: {names[1]}", "", columns(rows)]
     alone = len(a) + len(b) - 2 * len(both)
     return "\n".join([*lines, f"{alone} cases that only one of them has are left out"] if alone else lines)
 

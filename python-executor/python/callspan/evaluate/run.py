@@ -1,0 +1,70 @@
+"""A run: every case is asked and judged, and what came is written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from callspan.evaluate import picture
+from callspan.evaluate.cases import Case
+from callspan.evaluate.errors import Trouble
+from callspan.evaluate.judge import Reply, Verdict, judge
+from callspan.evaluate.page import page
+from callspan.evaluate.report import report
+from callspan.evaluate.servers import Late, Server
+
+# After so many cases without an answer in time, one after the other, the server hangs.
+_PATIENCE = 3
+
+
+def run(server: Server, read: list[Case], sets: list[str]) -> dict[str, Any]:
+    """Ask a server all cases and hang up; gives the report."""
+    try:
+        verdicts = _ask(server, read)
+    finally:
+        server.close()
+    # Rates of nothing but refusals would be told as the model's.
+    if all(one.error for one in verdicts):
+        raise Trouble(f"{server.what} answered no case; of {verdicts[0].id} it said: {verdicts[0].error}", "see there")
+    return report(verdicts, server.what, sets)
+
+
+def _ask(server: Server, read: list[Case]) -> list[Verdict]:
+    verdicts: list[Verdict] = []
+    late = 0
+    for number, case in enumerate(read, 1):
+        where = f"at {case.id}, case {number} of {len(read)}"
+        try:
+            reply, late = server.ask(case), 0
+        except Late as error:
+            reply, late = Reply(error=str(error)), late + 1
+            if late == _PATIENCE:
+                raise Trouble(f"{server.what}: {error}, {late} times in a row ({where})", "--timeout S") from None
+        except Trouble as trouble:
+            raise Trouble(f"{trouble.what} ({where})", trouble.cure) from None
+        verdicts.append(judge(case, reply))
+    return verdicts
+
+
+def writable(directory: Path) -> None:
+    """Make the report's directory, before anybody waits for what could not be written."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+
+
+def write(directory: Path, made: dict[str, Any], *, png: bool) -> None:
+    """Write the report as JSON and as a page, perhaps as a picture too."""
+    texts = {"report.json": json.dumps(made, ensure_ascii=False, indent=1) + "\n", "report.html": page(made)}
+    try:
+        for name, text in texts.items():
+            # Half a pair of UTF-16, which JSON allows and UTF-8 does not, is written as JSON escapes it.
+            (directory / name).write_text(text, "utf-8", "backslashreplace")
+        if png:
+            picture.save(made, directory / "report.png")
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+
+
+def _unwritable(directory: Path, error: OSError) -> Trouble:
+    return Trouble(f"{directory} cannot be written: {error.strerror or error}", "--out DIR")
