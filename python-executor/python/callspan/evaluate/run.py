@@ -14,6 +14,7 @@ from callspan.evaluate.servers import Late, Server
 
 # After so many cases without an answer in time, one after the other, the server hangs.
 _PATIENCE = 3
+_REFUSED = "put that right first: what it refuses is sent with every case, as --model and --max-tokens are"
 
 
 def run(server: Server, read: list[Case], sets: list[str]) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def run(server: Server, read: list[Case], sets: list[str]) -> dict[str, Any]:
         server.close()
     # Rates of nothing but refusals would be told as the model's.
     if all(one.error for one in verdicts):
-        raise Trouble(f"{server.what} answered no case; of {verdicts[0].id} it said: {verdicts[0].error}", "see there")
+        raise Trouble(f"{server.what} answered no case; of {verdicts[0].id} it said: {verdicts[0].error}", _REFUSED)
     return report(verdicts, server.what, sets)
 
 
