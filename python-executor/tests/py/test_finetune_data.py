@@ -13,7 +13,8 @@ from callspan.finetune.data.generate import Generator
 from callspan.finetune.data.kinds import Kind
 from callspan.finetune.data.pools import read_pools
 from callspan.finetune.data.requests import draw_request
-from callspan.finetune.data.tools import draw_tool
+from callspan.finetune.data.sides import held_out_family
+from callspan.finetune.data.tools import draw_tool, words
 from callspan.finetune.data.world import World
 
 
@@ -87,6 +88,30 @@ def test_what_is_held_out_is_never_trained_on(worlds):
     for sample in islice(Generator(worlds[True], 5), 300):
         for turn in sample.turns:
             assert turn.origin not in kept
+
+
+def test_what_is_trained_under_another_key_is_not_held_out(tmp_path):
+    keys = [f"tool{i}" for i in range(100)]
+    kept = [key for key in keys if held_out_family(key)][:4]
+    trained = next(key for key in keys if not held_out_family(key))
+    text = (
+        f"== {trained}\nnames: ring_bell\nsay: ring it\nsay: chime in {{city}}\narg city string city\n"
+        f"== {kept[0]}\nnames: toll, bell.ring\nsay: toll it\n"
+        f"== {kept[1]}\nnames: strike\nnear: {trained}\nsay: strike it\n"
+        f"== {kept[2]}\nnames: peal\nsay: Ring it\n"
+        f"== {kept[3]}\nnames: knell\nsay: chime in {{town}}\nsay: knell in {{town}}\narg town string city\n"
+    )
+    families(text, tmp_path)
+    (tmp_path / "pools").mkdir()
+    (tmp_path / "pools" / "some.pool").write_text("== word\noak\n== city\nOslo\n", "utf-8")
+    held = World(False, families=tmp_path)
+    assert [(f.key, [say.source for say in f.says]) for f in held.written] == [(kept[3], ["knell in {town}"])]
+
+
+def test_no_held_out_tool_has_a_name_that_is_trained_on(worlds):
+    trained, kept = ({frozenset(words(n).split()) for f in worlds[s].written for n in f.names} for s in (True, False))
+    assert len(kept) > 300
+    assert not trained & kept
 
 
 def test_samples_have_every_kind_and_calls_fit_their_tools(worlds):

@@ -1,9 +1,10 @@
-"""Writes the generated evaluation set: families, sentences and values that training never saw.
+"""Writes the generated evaluation set: tools, their names and sentences that training never saw.
 
     python -m callspan.finetune.data.heldout --out generated.jsonl [--each 300] [--natural natural.jsonl]
 
-A line is a case of `callspan.evaluate`. With `--natural` the cases come from the held-out part of the data sets instead
-(their licences are theirs: such a file is not for the repository).
+Values of pools are such, too, as far as the written families go; people's sentences hold what they hold. A line is a
+case of `callspan.evaluate`. With `--natural` the cases come from the held-out part of the data sets instead (their
+licences are theirs: such a file is not for the repository): what these want done may be some trained tool's, too.
 """
 
 from __future__ import annotations

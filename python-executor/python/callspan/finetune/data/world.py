@@ -10,7 +10,7 @@ from callspan.finetune.data.converted import Natural, read_natural
 from callspan.finetune.data.families import HERE, Family, read_directory
 from callspan.finetune.data.pools import read_pools
 from callspan.finetune.data.sides import held_out_family
-from callspan.finetune.data.tools import words
+from callspan.finetune.data.unseen import named, unseen
 from callspan.finetune.data.values import Values
 from callspan.finetune.data.wording import COMMON
 
@@ -33,11 +33,16 @@ class World:
         self.values = Values(read_pools(families / "pools"), training)
         everything = read_directory(families)
         self.written = [f for f in everything if written and held_out_family(f.key) != training]
-        found = Natural()
-        if natural is not None:
-            described = read_directory(families / "natural")
-            found = read_natural(natural, described, training)
-            everything += described
+        described = read_directory(families / "natural")
+        found = Natural() if natural is None else read_natural(natural, described, training)
+        everything += described
+        self._near: dict[str, set[str]] = defaultdict(set)
+        for family in everything:
+            for other in family.near:
+                self._near[family.key].add(other)
+                self._near[other].add(family.key)
+        if not training:
+            self.written = unseen(self.written, everything, self._near)
         self.natural, self.dialogues, self.chat, self.foreign = (
             found.families,
             found.dialogues,
@@ -54,12 +59,7 @@ class World:
         self.by_domain: dict[str, list[Family]] = defaultdict(list)
         for family in self.by_key.values():
             self.by_domain[family.domain].append(family)
-        self._near: dict[str, set[str]] = defaultdict(set)
-        for family in everything:
-            for other in family.near:
-                self._near[family.key].add(other)
-                self._near[other].add(family.key)
-        self._names = {f.key: {frozenset(words(n).split()) for n in f.names} for f in self.by_key.values()}
+        self._names = {f.key: named(f) for f in self.by_key.values()}
         self._objects = {key: frozenset().union(*names) - COMMON for key, names in self._names.items()}
 
     def apart(self, one: Family, other: Family) -> bool:
@@ -71,7 +71,7 @@ class World:
     def _named(self, family: Family) -> set[frozenset[str]]:
         """The words of each of its names."""
         if family.key not in self._names:
-            return {frozenset(words(name).split()) for name in family.names}
+            return named(family)
         return self._names[family.key]
 
     def _things(self, family: Family) -> frozenset[str]:
