@@ -83,6 +83,39 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
     assert len(json.loads((tmp_path / "training.json").read_text())["started"]) == 2
 
 
+def test_a_run_that_is_asked_to_stop_saves_first(tmp_path):
+    process = start(tmp_path, "--tokens", "60000000", "--save-seconds", "1000", "--check-seconds", "1000")
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "metrics.jsonl").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.terminate()
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--minutes", "-5"], "--minutes: '-5' is no number above zero"),
+        (["--minutes", "nan"], "--minutes: 'nan' is no number above zero"),
+        (["--tokens", "0"], "--tokens: '0' is not one, two, three"),
+        (["--tokens", "1", "--processes", "0"], "--processes: '0' is not one, two, three"),
+        (["--tokens", "1", "--natural", "gone"], "error: gone is not there\n  fix: write it with"),
+        (["--tokens", "1", "--template", "gone"], "error: gone is not there\n  fix: name one"),
+        (["--tokens", "1", "--source", "stub:gone"], "error: stub has no function 'gone'"),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_told(tmp_path, arguments, what):
+    process = start(tmp_path, *arguments)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 2
+    assert what in said
+    assert "Traceback" not in said
+
+
 def members(session: int) -> list[str]:
     """The processes of a session; those that are gone but not yet waited for do not count."""
     found = subprocess.run(["/bin/ps", "-s", str(session), "-o", "stat=,args="], capture_output=True, text=True)

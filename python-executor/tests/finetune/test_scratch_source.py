@@ -23,9 +23,9 @@ def test_a_file_is_read_again_and_again_each_time_mixed_anew(tmp_path):
     assert read != list(itertools.islice(find(str(path))(0, 1), 30))
 
 
-@pytest.mark.parametrize("name", ["nowhere.jsonl", "module_without_function"])
+@pytest.mark.parametrize("name", ["nowhere.jsonl", "module_without_function", "stub:nothing"])
 def test_a_source_that_is_none_is_refused(name):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=name.partition(":")[2] or name):
         find(name)
 
 
@@ -33,6 +33,16 @@ def test_an_empty_file_is_refused(tmp_path):
     path = tmp_path / "empty.jsonl"
     path.write_text("\n")
     with pytest.raises(ValueError, match="no samples"):
+        next(find(str(path))(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("line", "what"), [("{", "Expecting"), ('{"turns":[]}', "there is no 'prefix'"), ("[]", "list")]
+)
+def test_a_line_that_is_no_sample_is_told_with_its_place(tmp_path, line, what):
+    path = tmp_path / "some.jsonl"
+    path.write_text("\n" + line)
+    with pytest.raises(ValueError, match=f"some.jsonl:2: .*{what}"):
         next(find(str(path))(0, 0))
 
 

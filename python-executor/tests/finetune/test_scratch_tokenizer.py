@@ -2,10 +2,11 @@
 
 import json
 
+import pytest
 from transformers import AutoTokenizer
 
 from callspan.finetune.scratch import tokenizer
-from conftest import TEMPLATE
+from conftest import TEMPLATE, texts
 
 
 def pieces(learnt, text):
@@ -52,3 +53,8 @@ def test_any_text_comes_back(learnt, tmp_path):
         ids = learnt.encode(text, add_special_tokens=False).ids
         assert learnt.decode(ids, skip_special_tokens=False) == text
         assert theirs(text, add_special_tokens=False).input_ids == ids
+
+
+def test_a_vocabulary_without_room_for_words_is_refused():
+    with pytest.raises(ValueError, match="10 tokens are too few"):
+        tokenizer.train(texts(5), 10)

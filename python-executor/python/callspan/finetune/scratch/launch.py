@@ -55,6 +55,7 @@ def run(plan: Plan, command: list[str]) -> int:
         return 0
     record.begin(plan, command)
     past = {key: past[key] for key in ("steps", "seconds", "drawn")}
+    _listen(shared)
     code = _processes(plan, shared, past) if plan.device == "cpu" else _alone(plan, shared, past)
     if code == 0:
         record.end(plan)
@@ -78,6 +79,17 @@ def _share(plan: Plan, past: dict[str, Any]) -> Shared:
     return out
 
 
+def _listen(shared: Shared) -> None:
+    """Save before stopping, where a person or the system asks to stop."""
+
+    def ask(*_: object) -> None:
+        say("saving, then stopping")
+        shared.asked[0] = 1
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, ask)
+
+
 def _alone(plan: Plan, shared: Shared, past: dict[str, Any]) -> int:
     Worker(0, plan, shared, past).train()
     return 0
@@ -89,13 +101,6 @@ def _processes(plan: Plan, shared: Shared, past: dict[str, Any]) -> int:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     context = multiprocessing.get_context("spawn")
     team = [context.Process(target=_child, args=(i, plan, shared, past)) for i in range(plan.processes)]
-
-    def ask(*_: object) -> None:
-        say("saving, then stopping")
-        shared.asked[0] = 1
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, ask)
     for member in team:
         member.start()
     while any(member.is_alive() for member in team):

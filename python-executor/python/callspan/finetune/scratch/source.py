@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from callspan.finetune.data.lines import MISSHAPEN, why
 from callspan.finetune.scratch.packing import Sample, Turn
 from callspan.finetune.scratch.plan import Plan
 
@@ -31,31 +32,39 @@ def find(name: str) -> Source:
     module, _, function = name.partition(":")
     if not function:
         raise ValueError(f"a source is MODULE:FUNCTION or a .jsonl file, not {name!r}")
-    return getattr(importlib.import_module(module), function)
+    found = getattr(importlib.import_module(module), function, None)
+    if not callable(found):
+        raise ValueError(f"{module} has no function {function!r}")
+    return found
 
 
-def parse(line: str) -> Sample:
-    """One line of JSONL."""
-    row = json.loads(line)
-    return Sample(row["prefix"], [Turn(**turn) for turn in row["turns"]])
+def parse(place: str, line: str) -> Sample:
+    """One line of JSONL, of which `place` tells."""
+    try:
+        row = json.loads(line)
+        return Sample(row["prefix"], [Turn(**turn) for turn in row["turns"]])
+    except MISSHAPEN as error:
+        raise ValueError(f"{place}: {why(error)}") from None
 
 
 def from_file(path: Path, seed: int, worker: int) -> Iterator[Sample]:
     """The samples of a file, again and again, mixed anew by each worker and round."""
     for round_ in itertools.count():
         draw = np.random.default_rng([seed, worker, round_])
-        held: list[str] = []
+        held: list[tuple[str, str]] = []
         with path.open(encoding="utf-8") as file:
-            for line in filter(str.strip, file):
-                held.append(line)
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                held.append((f"{path.name}:{number}", line))
                 if len(held) >= _SHUFFLED:
                     place = int(draw.integers(len(held)))
                     held[place], held[-1] = held[-1], held[place]
-                    yield parse(held.pop())
+                    yield parse(*held.pop())
         if not held and round_ == 0:
             raise ValueError(f"{path} holds no samples")
         for place in draw.permutation(len(held)):
-            yield parse(held[place])
+            yield parse(*held[place])
 
 
 def fingerprint(samples: list[Sample]) -> str:

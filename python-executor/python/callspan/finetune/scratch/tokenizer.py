@@ -67,6 +67,8 @@ def train(texts: Iterable[str], size: int = 8192) -> Tokenizer:
         vocabulary = _places(first, merges)
         if len(vocabulary) <= size:
             return _assemble(vocabulary, merges)
+        if not learnt:
+            raise ValueError(f"{size} tokens are too few: what is no word takes {len(vocabulary)} of them")
         learnt = learnt[: size - len(vocabulary)]
 
 

@@ -99,7 +99,10 @@ class Worker:
             self._after(due)
             if due & STOP:
                 return
-        raise ValueError(f"the source {self.plan.source} has ended: it must give samples for ever")
+        raise ValueError(
+            f"the source {self.plan.source} has ended, or gives nothing that fits into {self.plan.length} tokens: "
+            "it must give samples for ever, and --length must hold a tool and a request"
+        )
 
     def _order(self) -> None:
         progress = self.plan.progress(self.seconds, self.steps + 1)
