@@ -1,16 +1,20 @@
 """Whole runs, tiny ones: the loss falls, a kill loses little, a full disk is survived, a seed decides."""
 
 import hashlib
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import stub
 
+from callspan.finetune.scratch import plot
 from conftest import TEMPLATE
 
 HERE = Path(__file__).parent
@@ -52,7 +56,14 @@ def test_the_loss_falls_and_the_run_is_recorded(tmp_path):
     assert record["best"]["held"]["all"]["answers"] > 20
     names = {path.name for path in (tmp_path / "best").iterdir()}
     assert names >= {"model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"}
+    assert plot.draw(tmp_path).read_bytes().startswith(b"\x89PNG")
     assert "this run is over" in run(tmp_path, "--tokens", "400000")
+
+
+def test_a_run_that_is_none_is_not_drawn(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["plot", str(tmp_path)])
+    assert plot.main() == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'metrics.jsonl'} is not there\n  fix: ")
 
 
 def test_a_seed_and_a_number_of_tokens_decide_the_weights(tmp_path):
@@ -128,6 +139,17 @@ def test_another_run_s_folder_is_refused(tmp_path):
     _, said = process.communicate(timeout=100)
     assert process.returncode == 2
     assert "holds another run" in said
+
+
+def test_other_data_is_refused(tmp_path):
+    path = tmp_path / "some.jsonl"
+    for seed, code in ((0, 0), (1, 2)):
+        some = itertools.islice(stub.samples(seed, 0), 300)
+        path.write_text("".join(json.dumps(asdict(sample)) + "\n" for sample in some))
+        process = start(tmp_path / "out", "--tokens", str(5000 + seed * 5000), "--source", str(path))
+        _, said = process.communicate(timeout=100)
+        assert process.returncode == code, said
+    assert "was begun with other data" in said
 
 
 @pytest.fixture

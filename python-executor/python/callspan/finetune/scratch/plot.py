@@ -4,12 +4,19 @@ import json
 import sys
 from pathlib import Path
 
+from callspan.evaluate.errors import Trouble
+from callspan.finetune.errors import FinetuneError, need, say
+
 
 def draw(folder: Path) -> Path:
     """Loss and answers over positions and minutes, from metrics.jsonl."""
+    need("matplotlib")
+    metrics = folder / "metrics.jsonl"
+    if not metrics.is_file():
+        raise FinetuneError(f"{metrics} is not there", "name the --out of a run that has begun to train")
     from matplotlib import pyplot as plt
 
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     train, held = [r for r in rows if "loss" in r], [r for r in rows if "held" in r]
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
     left.plot([r["seconds"] / 60 for r in train], [r["loss"] for r in train], lw=1, label="training, weighted")
@@ -31,7 +38,18 @@ def draw(folder: Path) -> Path:
     return path
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Draw the run that the command line names; an exit code."""
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m callspan.finetune.scratch.plot DIR")
-    sys.stdout.write(f"{draw(Path(sys.argv[1]))}\n")
+        say("usage: python -m callspan.finetune.scratch.plot DIR")
+        return 2
+    try:
+        sys.stdout.write(f"{draw(Path(sys.argv[1]))}\n")
+    except Trouble as trouble:
+        say(str(trouble))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

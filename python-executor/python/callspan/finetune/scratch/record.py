@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from callspan.finetune.errors import say
-from callspan.finetune.scratch import checkpoint
+from callspan.finetune.scratch import checkpoint, course
 from callspan.finetune.scratch.plan import Plan
 from callspan.finetune.scratch.source import find, fingerprint
 
@@ -33,19 +33,26 @@ def _source_file(name: str) -> Path | None:
     return Path(found.origin) if found and found.origin else None
 
 
+def _sha256(file: Path | None) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file else None
+
+
 def begin(plan: Plan, command: list[str]) -> None:
-    """Write what is known when a run begins, or goes on."""
+    """Write what is known when a run begins, or goes on; with other data it does not go on."""
     path = plan.out / "training.json"
     old: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    file = _source_file(plan.source)
     data = {
         "source": plan.source,
-        "source_file_sha256": hashlib.sha256(file.read_bytes()).hexdigest() if file else None,
+        "source_file_sha256": _sha256(_source_file(plan.source)),
+        "natural_sha256": _sha256(course.natural()),
         "first_samples": _HASHED_SAMPLES,
         "first_samples_sha256": fingerprint(
             list(itertools.islice(find(plan.source)(plan.seed, 0), _HASHED_SAMPLES)),
         ),
     }
+    before = old.get("data", data)
+    if before["first_samples_sha256"] != data["first_samples_sha256"]:
+        raise ValueError(f"{plan.out} was begun with other data: take another --out, or what it was begun with")
     settings = asdict(plan) | {"out": plan.out.name}
     machine = {"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform()}
     versions = {name: importlib.metadata.version(name) for name in ("torch", "tokenizers", "safetensors")}
