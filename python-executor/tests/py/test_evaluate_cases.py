@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from callspan.evaluate import bfcl, cases
+from callspan.evaluate import bfcl, cases, schemas
 from callspan.evaluate.errors import Trouble
 from evaluated import LAMP, call, line
 
@@ -55,6 +55,9 @@ def test_earlier_calls_are_read_in_openais_words_as_well(tmp_path):
     assert case.tools == [LAMP]
 
 
+DEEP = json.loads('{"items":' * 400 + "{}" + "}" * 400)
+
+
 @pytest.mark.parametrize(
     ("broken", "what"),
     [
@@ -71,6 +74,10 @@ def test_earlier_calls_are_read_in_openais_words_as_well(tmp_path):
         (json.dumps(GOOD | {"id": "b", "tools": [tool(x={"pattern": r"\p{L}"})]}), "is not a 'regex'"),
         (json.dumps(GOOD | {"id": "b", "tools": [tool(x={"$ref": "#/$defs/x"})]}), "#/$defs/x is nowhere in it"),
         (json.dumps(GOOD | {"id": "b", "tools": [tool(x={"$ref": "http://127.0.0.1:9/x"})]}), "is nowhere in it"),
+        (json.dumps(GOOD | {"id": "b", "tools": [tool(x={"$dynamicRef": "#x"})]}), "#x is nowhere in it"),
+        (json.dumps(GOOD | {"id": "b", "tools": [tool(x={"$ref": "#/properties/x"})]}), "/x leads back to itself"),
+        (json.dumps(GOOD | {"id": "b", "tools": [tool(x={"anyOf": [{"$ref": "#/properties/x"}]})]}), "back to itself"),
+        (json.dumps(GOOD | {"id": "b", "tools": [tool(x=DEEP)]}), "nested too deep"),
         (json.dumps(GOOD | {"id": "b", "messages": [{"role": "assistant", "tool_calls": [7]}]}), "is no object"),
         (
             json.dumps(GOOD | {"id": "b", "messages": [{"role": "assistant", "tool_calls": [{"function": 7}]}]}),
@@ -105,6 +112,15 @@ def test_schemas_that_refer_to_themselves_are_read():
     assert (
         cases.from_json(GOOD | {"tools": [LAMP, {"name": "f", "parameters": schema}]}).tools[1]["parameters"] == schema
     )
+
+
+def test_a_schema_of_itself_holds_of_values_and_not_of_what_is_too_deep():
+    """A list of lists: what refers to itself one level down is no loop."""
+    schema = {"type": "array", "items": {"$ref": "#"}, "allOf": [{"minItems": 0}]}
+    assert schemas.fault(schema) == ""
+    assert schemas.valid([[], [[]]], schema)
+    assert not schemas.valid([[7]], schema)
+    assert not schemas.valid(json.loads("[" * 900 + "]" * 900), schema)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
