@@ -6,6 +6,7 @@ import pytest
 
 from callspan.evaluate.intervals import mcnemar, quantile, quantile_interval, wilson
 from callspan.evaluate.judge import Reply, judge
+from callspan.evaluate.report import percent
 from evaluated import call, case
 
 CALL = {"calls": [call(room=["hall"])]}
@@ -86,3 +87,18 @@ def test_mcnemar_is_the_sign_test_of_what_differs():
     assert mcnemar(0, 6) == pytest.approx(2 / 64)
     assert mcnemar(3, 3) == 1.0
     assert mcnemar(400, 600) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("right", "of", "said"),
+    [
+        (0, 5000, "0.0 %"),
+        (1, 5000, "0.02 %"),
+        (1, 3, "33.3 %"),
+        (4999, 5000, "99.98 %"),
+        (10**7 - 1, 10**7, "99.99999 %"),
+        (5000, 5000, "100.0 %"),
+    ],
+)
+def test_only_all_is_all_and_only_nothing_nothing(right, of, said):
+    assert percent(right / of) == said

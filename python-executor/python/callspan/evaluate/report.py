@@ -113,8 +113,13 @@ def of(one: dict[str, Any]) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A rate in percent."""
-    return "-" if share is None else f"{100 * share:.1f} %"
+    """A rate in percent, with more digits where fewer would make none or all of what is neither."""
+    if share is None:
+        return "-"
+    digits = 1
+    while digits < 12 and 0 < share < 1 and float(f"{100 * share:.{digits}f}") in (0, 100):
+        digits += 1
+    return f"{100 * share:.{digits}f} %"
 
 
 def milliseconds(ms: float | None) -> str:
