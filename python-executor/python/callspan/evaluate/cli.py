@@ -1,6 +1,7 @@
 """The command line: reads cases, asks a server, shows and writes the report.
 
-Exit status: 0 if all was asked and every --min holds, 1 if one does not, 2 where the run could not be made.
+Exit status: 0 if all was asked and every --min holds, 1 if one does not, 2 where the run could not be made or ended
+early, and 130 where Ctrl-C ended it.
 """
 
 import argparse
@@ -39,7 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m callspan.evaluate",
         description="How well a model turns sentences into tool calls.",
-        epilog="Exit status: 0; 1 where a --min is missed; 2 where the run could not be made.",
+        epilog="Exit status: 0; 1 where a --min is missed; 2 where the run could not be made, or ended early: then "
+        "what came is told and written.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="cases, a line of JSON each")
     parser.add_argument("--bfcl", type=Path, metavar="DIR", help="BFCL's own files: BFCL_v3_*.json, possible_answer/")
@@ -107,21 +109,26 @@ def _evaluate(asked: argparse.Namespace) -> int:
     if asked.out:
         writable(asked.out)
     sets = [str(one) for one in [*asked.files, *([asked.bfcl] if asked.bfcl else [])]]
-    made = _told(run(server, read, sets), asked, asked.out)
-    if asked.beside:
+    made, early = run(server, read, sets, _options(asked))
+    _tell(made, asked, asked.out)
+    if asked.beside and not early:
         sys.stdout.write("\nunconstrained:\n")
-        where = asked.out / "unconstrained" if asked.out else None
-        free = _told(run(_server(asked, form), read, sets), asked, where)
+        free, early = run(_server(asked, form), read, sets, _options(asked))
+        _tell(free, asked, asked.out / "unconstrained" if asked.out else None)
         sys.stdout.write(f"\n{side_by_side(made, free, ('constrained', 'unconstrained'))}\n")
+    if early:
+        raise early
     return _missed(made, asked.min)
 
 
-def _told(made: dict[str, Any], asked: argparse.Namespace, out: Path | None) -> dict[str, Any]:
-    sys.stdout.write(table(made) + "\n")
-    if out:
-        writable(out)
-        write(out, made, png=asked.png)
-    return made
+def _tell(made: dict[str, Any], asked: argparse.Namespace, out: Path | None) -> None:
+    try:
+        if out:
+            writable(out)
+            write(out, made, png=asked.png)
+    finally:
+        # Also where a disk was full.
+        sys.stdout.write(table(made) + "\n")
 
 
 def _cases(asked: argparse.Namespace) -> list[Case]:
@@ -158,13 +165,16 @@ def _format(asked: argparse.Namespace) -> Format | None:
     return Format(asked.program)
 
 
+def _options(asked: argparse.Namespace) -> dict[str, Any]:
+    return {"model": asked.model, "max_tokens": asked.max_tokens, "timeout_s": asked.timeout}
+
+
 def _server(asked: argparse.Namespace, form: Format | None) -> Server:
-    options: dict[str, Any] = {"timeout_s": asked.timeout, "max_tokens": asked.max_tokens, "model": asked.model}
     if asked.openai:
-        return Chat(asked.openai, **options)
+        return Chat(asked.openai, **_options(asked))
     if not asked.socket:
         raise Trouble("there is no server to ask", "--socket PATH, or --openai URL")
-    return Socket(asked.socket, form=form, **options)
+    return Socket(asked.socket, form=form, **_options(asked))
 
 
 def _missed(made: dict[str, Any], least: list[tuple[str, float]]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from callspan.evaluate.errors import Trouble
 from callspan.evaluate.intervals import mcnemar
-from callspan.evaluate.report import columns, load, percent
+from callspan.evaluate.report import columns, load, percent, remark
 
 
 def compare(first: Path, second: Path) -> str:
@@ -34,7 +34,8 @@ def side_by_side(first: dict[str, Any], second: dict[str, Any], names: tuple[str
     for split in splits:
         rows.append(_row(f"split {split}", [name for name in both if a[name]["split"] == split], a, b))
     rows.append(_row("all", both, a, b))
-    lines = [f"A: {names[0]}", f"B: {names[1]}", "", columns(rows)]
+    early = [f", {told}" if (told := remark(made)) else "" for made in (first, second)]
+    lines = [f"A: {names[0]}{early[0]}", f"B: {names[1]}{early[1]}", "", columns(rows)]
     alone = len(a) + len(b) - 2 * len(both)
     return "\n".join([*lines, f"{alone} cases that only one of them has are left out"] if alone else lines)
 

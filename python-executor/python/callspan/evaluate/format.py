@@ -1,5 +1,6 @@
 """The model's own format, through `rust-inference render` and `parse`, kept running beside: a line in, a line out."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -28,7 +29,8 @@ class Format:
         """End both."""
         for process in self._running.values():
             for pipe in (process.stdin, process.stdout):
-                if pipe:
+                # What a program that is gone was still to be told is lost with it.
+                with contextlib.suppress(OSError):
                     pipe.close()
             process.wait()
 

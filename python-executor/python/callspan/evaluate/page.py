@@ -4,7 +4,7 @@ import html
 import json
 from typing import Any
 
-from callspan.evaluate.report import milliseconds, percent, summary
+from callspan.evaluate.report import milliseconds, percent, remark, summary
 
 _STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em;color:#222}
 body{background:#fff}table{border-collapse:collapse;width:100%}
@@ -22,12 +22,13 @@ def page(made: dict[str, Any]) -> str:
     ]
     wrong = [case for case in made["cases"] if not case["right"]]
     below = "".join(f"<li>{_text(name)}: {_text(said)}</li>" for name, said in summary(made["all"]))
+    early = f"<p><strong>{_text(remark(made))}</strong></p>" if remark(made) else ""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Evaluation</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style></head><body><h1>Evaluation</h1>"
-        f"<p>{_text(made['server'])}<br>{_text(', '.join(made['sets']))}</p>"
-        f"{drawing(groups)}{_figures(groups)}<ul>{below}</ul>"
+        f"<p>{_text(made['server'])}<br>{_text(', '.join(made['sets']))}<br>{_text(made['made'])}</p>"
+        f"{early}{drawing(groups)}{_figures(groups)}<ul>{below}</ul>"
         f"<h2>Not right: {len(wrong)} of {len(made['cases'])}</h2>{_cases(wrong)}"
         "</body></html>\n"
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from callspan.evaluate.errors import Trouble
-from callspan.evaluate.report import percent
+from callspan.evaluate.report import percent, remark
 
 
 def check() -> None:
@@ -35,6 +35,8 @@ def save(made: dict[str, Any], path: Path) -> None:
         # Names are anybody's, and dollars in them no formulas.
         axes.text(-0.01, row, name, va="center", ha="right", parse_math=False)
     axes.set(xlim=(0, 1), yticks=[], xlabel="right, with 95 % intervals")
-    axes.set_title(made["server"], parse_math=False)
+    # Why is in the other reports: it may be long.
+    early = f"\n{remark(made).partition(':')[0]}" if remark(made) else ""
+    axes.set_title(f"{made['server']}{early}", parse_math=False)
     axes.invert_yaxis()
     figure.savefig(path, dpi=150)

@@ -6,6 +6,7 @@ All rates are from 0 to 1 with Wilson's 95 % interval, times in milliseconds wit
 import json
 import math
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,17 @@ FORM = 1
 """The form of report.json; another number is another form."""
 
 
-def report(verdicts: list[Verdict], server: str, sets: list[str]) -> dict[str, Any]:
-    """The whole report of at least one verdict."""
+def report(
+    verdicts: list[Verdict], server: str, sets: list[str], options: dict[str, Any], ended: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The whole report of at least one verdict; `ended` is of how many cases it would have been, and why it is not."""
     return {
         "callspan_evaluation": FORM,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "server": server,
+        "options": options,
         "sets": sets,
+        "ended": ended,
         "all": figures(verdicts),
         "kinds": _groups(verdicts, [verdict.kind for verdict in verdicts]),
         "splits": _groups(verdicts, [verdict.split for verdict in verdicts]),
@@ -88,7 +94,15 @@ def table(made: dict[str, Any]) -> str:
                 milliseconds(latency["p95"]["ms"]),
             ]
         )
-    return "\n".join([columns(rows), "", *(f"{name}: {said}" for name, said in summary(made["all"]))])
+    lines = [columns(rows), "", *(f"{name}: {said}" for name, said in summary(made["all"]))]
+    return "\n".join([remark(made), "", *lines] if remark(made) else lines)
+
+
+def remark(made: dict[str, Any]) -> str:
+    """What is to be known first of the report of a run that ended early; "" of a whole one."""
+    # Reports that were made before it was told have none.
+    ended = made.get("ended")
+    return f"only the first {made['all']['cases']} of {ended['of']} cases: {ended['why']}" if ended else ""
 
 
 def summary(every: dict[str, Any]) -> list[tuple[str, str]]:
