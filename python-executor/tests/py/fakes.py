@@ -57,14 +57,16 @@ def done(asked: dict[str, Any], **fields: Any) -> bytes:
 
 
 @contextlib.contextmanager
-def openai(answer: Callable[[dict[str, Any], Any], tuple[int, bytes]]) -> Iterator[str]:
-    """Chat completions on a port of this machine; gives the URL up to /v1."""
+def openai(answer: Callable[[dict[str, Any], Any], tuple[Any, ...]]) -> Iterator[str]:
+    """Chat completions on a port of this machine, a status, a body and perhaps headers; gives the URL up to /v1."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, said = answer(body, self)
+            status, said, *headers = answer(body, self)
             self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
             self.wfile.write(said)

@@ -113,6 +113,14 @@ def test_of_no_answer_there_is_no_report(cases, tmp_path, capsys):
     assert (said.out, list((tmp_path / "out").iterdir())) == ("", [])
 
 
+def test_a_server_that_stays_busy_leaves_what_came(cases, capsys, monkeypatch):
+    monkeypatch.setattr("callspan.evaluate.chat._BACK_OFF_S", (0.0, 0.0))
+    assert ended(cases, [NOBODY, NOBODY, *[(429, b'{"error": {"message": "slow down"}}')] * 3]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("only the first 2 of 5 cases: ")
+    assert "refuses: 429: slow down (at 2, case 3 of 5)" in said.err
+
+
 def test_a_part_is_compared_by_what_it_has(cases, tmp_path, capsys):
     ended(cases, [NOBODY, NOBODY, GONE], "--out", tmp_path / "a")
     ended(cases, [NOBODY] * 5, "--out", tmp_path / "b")

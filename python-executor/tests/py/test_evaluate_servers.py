@@ -3,6 +3,7 @@
 import json
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,46 @@ def test_an_openai_server_that_hangs_is_late_and_one_that_is_not_there_is_named(
         released.set()
     with pytest.raises(Trouble, match=r"does not answer: .*refused"):
         Chat(url, **OPTIONS).ask(CASE)
+
+
+BUSY = b'{"error": {"message": "slow down"}}'
+
+
+@pytest.mark.parametrize(
+    ("back_off", "busy"),
+    [
+        (0.0, (429, BUSY, ("Retry-After", "1"))),
+        (1.0, (503, b"<html>")),
+        (1.0, (429, BUSY, ("Retry-After", "Fri, 31 Dec 1999 23:59:59 GMT"))),
+    ],
+)
+def test_a_busy_server_is_waited_for_and_the_wait_is_not_its_time(monkeypatch, back_off, busy):
+    monkeypatch.setattr("callspan.evaluate.chat._BACK_OFF_S", (back_off,))
+    answers = iter([busy, completion(content="No.")])
+    started = time.monotonic()
+    with openai(lambda *_: next(answers)) as url:
+        reply = Chat(url, **OPTIONS).ask(CASE)
+    took = time.monotonic() - started
+    assert reply.content == "No."
+    assert took >= 1
+    assert reply.latency_s <= took - 1
+
+
+@pytest.mark.parametrize(
+    ("busy", "tries", "what", "cure"),
+    [
+        ((429, BUSY), 3, "refuses: 429: slow down", "try again later"),
+        ((503, b"<html>", ("Retry-After", "0")), 3, "refuses: 503: it is busy", "Retry-After: 0"),
+        ((429, BUSY, ("Retry-After", "3600")), 1, "refuses: 429: slow down", "Retry-After: 3600"),
+    ],
+)
+def test_a_server_that_stays_busy_ends_the_run(monkeypatch, busy, tries, what, cure):
+    monkeypatch.setattr("callspan.evaluate.chat._BACK_OFF_S", (0.0, 0.0))
+    came = []
+    with openai(lambda *_: (came.append(1), busy)[1]) as url, pytest.raises(Trouble, match=what) as caught:
+        Chat(url, **OPTIONS).ask(CASE)
+    assert len(came) == tries
+    assert cure in caught.value.cure
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://x/v1", "http://", "http://x:y/"])

@@ -16,7 +16,13 @@ from callspan.evaluate.wire import call_of
 
 # Shown to the server that was named, and to no other: redirections are not followed.
 KEY = "CALLSPAN_PEER_API_KEY"
-_FOR_ALL = {401, 402, 403, 404, 405, 429, 501, 502, 503}
+_FOR_ALL = {401, 402, 403, 404, 405, 501, 502}
+# Too many requests, or too many of others': later it may take the same one.
+_BUSY = {429, 503}
+# Seconds before each further try, where the server does not say how many.
+_BACK_OFF_S = (1.0, 2.0, 4.0, 8.0)
+# More than this is not waited for: a day's allowance that is spent.
+_LONGEST_WAIT_S = 120.0
 _CURE = "the URL ends where /chat/completions begins: http://127.0.0.1:8080/v1, or unix:PATH of --http-socket"
 
 
@@ -47,14 +53,30 @@ class Chat:
         body: dict[str, Any] = {"messages": messages(case, _call)} | self._options
         if case.tools:
             body["tools"] = [{"type": "function", "function": tool} for tool in case.tools]
-        started = time.perf_counter()
-        status, text = self._post(json.dumps(body).encode())
-        took = time.perf_counter() - started
+        for back_off in (*_BACK_OFF_S, None):
+            started = time.perf_counter()
+            status, text, retry_after = self._post(json.dumps(body).encode())
+            # Of this try alone: how long others kept the server busy says nothing about the model.
+            took = time.perf_counter() - started
+            if status not in _BUSY:
+                break
+            wait = float(retry_after) if retry_after.isdecimal() else back_off
+            if back_off is None or wait > _LONGEST_WAIT_S:
+                raise self._busy(status, text, retry_after)
+            time.sleep(wait)
         reply = self._reply(status, text)
         reply.latency_s = took
         return reply
 
-    def _post(self, body: bytes) -> tuple[int, bytes]:
+    def _busy(self, status: int, text: bytes, retry_after: str) -> Trouble:
+        try:
+            said = _error(text)[0]
+        except _MALFORMED:
+            said = "it is busy"
+        cure = f"it says when: Retry-After: {retry_after}" if retry_after else "try again later"
+        return Trouble(f"{self._url} refuses: {status}: {said}", cure)
+
+    def _post(self, body: bytes) -> tuple[int, bytes, str]:
         connection = self._connection()
         try:
             connection.request("POST", f"{self._base}/chat/completions", body, self._headers)
@@ -68,7 +90,7 @@ class Chat:
             connection.close()
         if len(text) > LONGEST:
             raise Trouble(f"{self._url} answers with more than {LONGEST} bytes", _CURE)
-        return answer.status, text
+        return answer.status, text, answer.getheader("Retry-After", "")
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._parts is None:
@@ -78,14 +100,10 @@ class Chat:
 
     def _reply(self, status: int, text: bytes) -> Reply:
         try:
-            answer = json.loads(text)
             if status == 200:
-                return _read(answer)
-            error = answer["error"]
-            said, code = (
-                (error.get("message", ""), error.get("code")) if isinstance(error, dict) else (str(error), None)
-            )
-        except (ValueError, LookupError, TypeError, AttributeError):
+                return _read(json.loads(text))
+            said, code = _error(text)
+        except _MALFORMED:
             raise Trouble(f"{self._url} answers {status} with what is no chat completion", _CURE) from None
         if code == "invalid_call":
             return Reply(rejected=said)
@@ -111,6 +129,15 @@ def _address(url: str) -> urllib.parse.SplitResult:
 def _call(call: dict[str, Any]) -> dict[str, Any]:
     arguments = json.dumps(call["arguments"], ensure_ascii=False)
     return {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": arguments}}
+
+
+# What reading an answer raises that is not of this form.
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+def _error(text: bytes) -> tuple[str, Any]:
+    error = json.loads(text)["error"]
+    return (error.get("message", ""), error.get("code")) if isinstance(error, dict) else (str(error), None)
 
 
 def _read(answer: dict[str, Any]) -> Reply:
