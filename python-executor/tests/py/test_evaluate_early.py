@@ -53,13 +53,21 @@ def test_what_came_before_the_end_is_written_and_told_as_a_part(cases, tmp_path,
     assert "&lt;gone&gt; (at 2, case 3 of 5)</strong>" in page
 
 
+def test_a_part_does_not_replace_a_report(cases, tmp_path, capsys):
+    assert ended(cases, [NOBODY] * 5, "--out", tmp_path) == 0
+    assert ended(cases, [NOBODY, GONE], "--out", tmp_path) == 2
+    told = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("", "part")]
+    assert [made["all"]["cases"] for made in told] == [5, 1]
+    assert f"this one is in {tmp_path / 'part'}\n" in capsys.readouterr().err
+
+
 def test_without_a_directory_the_table_is_told(cases, capsys):
     assert ended(cases, [NOBODY, GONE]) == 2
     assert capsys.readouterr().out.startswith("only the first 1 of 5 cases: ")
 
 
 def test_the_table_is_told_where_the_report_cannot_be_written(cases, tmp_path, capsys):
-    (tmp_path / "out" / "report.json").mkdir(parents=True)
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
     assert ended(cases, [NOBODY, GONE], "--out", tmp_path / "out") == 2
     said = capsys.readouterr()
     assert "only the first 1 of 5 cases" in said.out
@@ -151,6 +159,27 @@ def test_how_far_a_long_run_is_is_told(cases, capsys, monkeypatch):
     told = capsys.readouterr().err.splitlines()
     assert told[2] == "3 of 5 cases, 66.7 % right so far, about 1 min left"
     assert len(told) == 4, "after the last there is nothing to wait for"
+
+
+@pytest.mark.parametrize(("last", "asked", "said"), [(1, 2, []), (6, 7, ["all", "1"])])
+def test_of_two_runs_beside_each_other_the_first_or_the_second_may_end(cases, tmp_path, capsys, last, asked, said):
+    program = tmp_path / "rust-inference"
+    told = '{"ok": true, "result": {"prompt": "?", "content": "No."}}'
+    program.write_text(f"#!/bin/sh\nwhile read line; do echo '{told}'; done\n")
+    program.chmod(0o755)
+    answered = []
+
+    def answer(asked):
+        answered.append(asked)
+        return done(asked, content="No.") if len(answered) <= last else b""
+
+    with tempfile.TemporaryDirectory(prefix="cs-", dir="/tmp") as room:
+        path = Path(room) / "s"
+        with protocol(path, answer):
+            assert main([cases, "--socket", str(path), "--beside", "--program", str(program)]) == 2
+    assert len(answered) == asked
+    _, _, compared = capsys.readouterr().out.partition("A: constrained\n")
+    assert [row.split()[:2] for row in compared.splitlines() if row.startswith("all")] == [said] * bool(said)
 
 
 def test_a_program_that_dies_is_one_as_well(cases, tmp_path, capsys):

@@ -122,6 +122,10 @@ def _evaluate(asked: argparse.Namespace) -> int:
 
 
 def _tell(made: dict[str, Any], asked: argparse.Namespace, out: Path | None) -> None:
+    # What is there may be of all cases.
+    if out and made["ended"] and (out / "report.json").exists():
+        out = out / "part"
+        sys.stderr.write(f"{out.parent} has a report already: this one is in {out}\n")
     try:
         if out:
             writable(out)
