@@ -240,6 +240,16 @@ def test_a_line_that_breaks_the_format_is_told_and_the_rest_kept_only_if_asked(t
     assert "data.jsonl:2: " in report[0]
 
 
+def test_what_is_said_before_a_call_is_learned_and_read():
+    said = [{"role": "user", "content": "Ring"}, CALLED | {"content": " At once. "}]
+    tools = [{"name": "ring", "description": "Ring"}]
+    call = "At once.<start_function_call>call:ring{}<end_function_call><start_function_response>"
+    assert formats.pair(formats.conversation({"messages": said, "tools": tools}))[1] == call
+    more = [*said, {"role": "tool", "content": "1"}, {"role": "assistant", "content": "Done"}]
+    prompt, _ = formats.pair(formats.conversation({"messages": more, "tools": tools}))
+    assert call in prompt
+
+
 def test_recordings_of_sessions_are_examples(tmp_path):
     tools = [{"name": "ring", "parameters": '{"type":"object","properties":{"times":{"type":"integer"}}}'}]
     call = {"name": "ring", "arguments": '{"times":2}'}

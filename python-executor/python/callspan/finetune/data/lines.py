@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 # What is raised where an object is not of the shape that is read out of it.
-MISSHAPEN = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+MISSHAPEN = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 
 
 def why(error: Exception) -> str:

@@ -162,8 +162,9 @@ def prompt(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def completion(message: Mapping[str, Any]) -> str:
-    """What the model has to write for an assistant's message: calls or prose, with the token that stops it."""
+    """What the model has to write for an assistant's message: prose, calls or both, with the token that stops it."""
     made = message.get("tool_calls")
     if not made:
         return prose(message["content"])
-    return calls((one["function"]["name"], one["function"]["arguments"]) for one in made)
+    said = plain((message.get("content") or "").strip())
+    return said + calls((one["function"]["name"], one["function"]["arguments"]) for one in made)

@@ -111,7 +111,8 @@ def _message(message: Any, i: int) -> dict[str, Any]:
     if calls := message.get("tool_calls"):
         if role != "assistant":
             raise ValueError(f"messages[{i}]: only an assistant calls")
-        return {"role": role, "tool_calls": [_call(call, i) for call in calls]}
+        made = {"role": role, "tool_calls": [_call(call, i) for call in calls]}
+        return made | ({"content": message["content"]} if message.get("content") else {})
     body = message.get("content")
     if role == "tool":
         out = {"role": role, "content": wire.content(body) if isinstance(body, str) else body}

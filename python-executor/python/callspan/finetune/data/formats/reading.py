@@ -26,12 +26,12 @@ def read(path: Path, keep_going: bool = False, report: list[str] | None = None) 
     wrong: list[str] = []
     examples: list[Example] = []
     waiting: dict[tuple[int, Any], Example] = {}
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
-                row = parse(line)
+                row = parse(line.decode())
                 found = recorded(row, waiting) if is_recorded(row) else conversation(row)
                 if found is not None:
                     examples.append(found)
