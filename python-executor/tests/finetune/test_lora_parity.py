@@ -1,12 +1,13 @@
 """The same numbers wherever a model is: adapter, merged, in a GGUF, in transformers and in our engine."""
 
 import json
+from types import SimpleNamespace
 
 import greenhouse
 import pytest
 import torch
 
-from callspan.finetune import engine, export, gguf_file, models, parity
+from callspan.finetune import engine, errors, export, gguf_file, models, parity
 from callspan.finetune.data import wire
 
 # Logarithms of probabilities of the same weights, both computed in f32.
@@ -163,6 +164,46 @@ def test_an_adapter_is_exported_as_it_is(tuned, tmp_path):
     kept, copied = greenhouse.hashes(tuned.out), greenhouse.hashes(tmp_path / "copy")
     assert copied.items() <= kept.items()
     assert "adapter_model.safetensors" in copied
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["--to", "gguf", "--out", "model"], "does not end in .gguf"),
+        (["--to", "safetensors", "--out", "model", "--type", "q8_0"], "q8_0 is a type of GGUF"),
+        (["--to", "adapter", "--out", "copy", "--type", "f32"], "--type is not for --to adapter"),
+        (["--to", "safetensors", "--out", "model", "--data", "train.jsonl"], "--data is not for --to safetensors"),
+    ],
+)
+def test_what_would_be_left_aside_is_refused(asked, told, capsys):
+    assert export.main(["--model", str(greenhouse.DEFAULT), *asked]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_damaged_adapter_is_told(tmp_path, capsys):
+    (tmp_path / "adapter_config.json").write_text("{")
+    asked = ["--model", str(tmp_path), "--to", "safetensors", "--out", str(tmp_path / "model")]
+    assert export.main(asked) == 2
+    assert "has no adapter_model.safetensors" in capsys.readouterr().err
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"cut")
+    assert export.main(asked) == 2
+    assert "adapter_config.json is no JSON" in capsys.readouterr().err
+    (tmp_path / "adapter_config.json").write_text("{}")
+    assert export.main([*asked, "--base", str(greenhouse.DEFAULT)]) == 2
+    assert "is no adapter of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("why", [OSError(28, "No space left on device"), OSError("9 requested and 0 written")])
+def test_a_full_disk_is_told_by_an_export(why, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise why
+
+    monkeypatch.setattr(export, "to_safetensors", full)
+    monkeypatch.setattr(errors.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    asked = ["--model", str(greenhouse.DEFAULT), "--to", "safetensors", "--out", str(tmp_path / "model")]
+    assert export.main(asked) == 1
+    assert "the disk is full" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_there_is_not_written_over(tuned, tmp_path):

@@ -37,6 +37,7 @@ def refused(capsys, conversations, folder, out=None):
         ({"model_type": None, "architectures": None}, "no architecture, model_type None"),
         ({"model_type": "gemma3", "architectures": ["Gemma3ForConditionalGeneration"]}, "multimodal Gemma 3"),
         ({"quantization_config": {"quant_method": "gptq"}}, "is quantised"),
+        ({"dtype": "float99"}, "numbers of type float99"),
     ],
 )
 def test_another_architecture_is_refused_by_name(changes, told, conversations, tmp_path, capsys):
@@ -102,7 +103,53 @@ def test_a_missing_package_is_told_with_the_command_that_brings_it(conversations
     real = importlib.util.find_spec
     monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: None if name == "trl" else real(name))
     said = refused(capsys, conversations, greenhouse.DEFAULT, tmp_path / "out")
-    assert "error: trl is missing\n  fix: pip install 'callspan[finetune]'" in said
+    assert "error: trl is missing\n  fix: in the checkout: pip install -e './python-executor[finetune]'" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "holds", "told"),
+    [
+        ("config.json", "[1]", "config.json holds no JSON object"),
+        ("config.json", "{", "config.json is no JSON"),
+        ("tokenizer.json", '{"a": 1', "the tokenizer of"),
+        ("model.safetensors", "cut", "transformers cannot load"),
+    ],
+)
+def test_a_damaged_file_of_a_checkpoint_is_told(name, holds, told, conversations, tmp_path, capsys):
+    folder = base(tmp_path / "base")
+    (folder / name).write_text(holds)
+    asked = greenhouse.lora(folder, conversations, tmp_path / "out", 1)
+    assert program.main(asked) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--epochs", "nan"), ("--epochs", "0"), ("--learning-rate", "0"), ("--alpha", "inf"), ("--seed", "-1")],
+)
+def test_a_number_that_cannot_be_meant_is_refused(flag, value, conversations, tmp_path, capsys):
+    asked = greenhouse.lora(greenhouse.DEFAULT, conversations, tmp_path / "out", 1)
+    assert program.main([*asked, flag, value]) == 2
+    assert "  fix: " in capsys.readouterr().err
+
+
+def test_several_devices_are_not_one_process_s(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(errors.FinetuneError, match="4 CUDA devices") as found:
+        models.refuse_several()
+    assert "--nproc-per-node 4" in found.value.cure
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    models.refuse_several()
+
+
+def test_what_happens_to_one_process_is_told_by_it(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert errors.tell(errors.FinetuneError("asked wrongly")) == 2
+    assert capsys.readouterr().err == ""
+    assert errors.tell(errors.FinetuneError("too little memory", status=1)) == 1
+    assert capsys.readouterr().err == "process 3: error: too little memory\n"
 
 
 @pytest.fixture
@@ -138,6 +185,22 @@ def test_kept_going_they_are_left_out_and_still_told(broken, capsys):
     assert "left out 4 lines that break the format" in said
 
 
+def test_data_without_a_good_line_is_told_line_by_line(tmp_path, capsys):
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(b'{\n"caf\xe9"\n')
+    asked = ["--base", str(greenhouse.DEFAULT), "--data"]
+    assert check.main([*asked, str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "left out: train.jsonl:1: Expecting" in said
+    assert "left out: train.jsonl:2: 'utf-8' codec" in said
+    assert "no example is left" in said
+    path.write_text("")
+    assert check.main([*asked, str(path)]) == 2
+    assert "train.jsonl: no example was found" in capsys.readouterr().err
+    assert check.main([*asked, str(tmp_path / "nothing")]) == 1
+    assert "nothing'\n  fix: see that it is there" in capsys.readouterr().err
+
+
 def test_data_can_be_looked_at_before_anything_is_trained(broken, conversations, capsys):
     base = ["--base", str(greenhouse.DEFAULT), "--data"]
     assert check.main([*base, str(conversations)]) == 0
@@ -166,6 +229,7 @@ def test_an_example_that_is_too_long_is_told_and_left_out_never_cut(tmp_path, ca
 def test_only_tokens_that_the_tokenizer_has_are_used(tmp_path, capsys):
     folder = base(tmp_path / "base")
     path = folder / "tokenizer.json"
+    rows = bases.config(folder)["vocab_size"]
     found = json.loads(path.read_text())
     for token in found["added_tokens"]:
         if token["content"] == "<escape>":
@@ -173,10 +237,10 @@ def test_only_tokens_that_the_tokenizer_has_are_used(tmp_path, capsys):
     found["model"]["vocab"]["<unused>"] = found["model"]["vocab"].pop("<escape>")
     path.write_text(json.dumps(found))
     tokenizer = models.tokenizer(folder)
-    assert examples.check_tokens(tokenizer, 5133) == ["<escape>"]
+    assert examples.check_tokens(tokenizer, rows) == ["<escape>"]
     assert "has no <escape>: written as ordinary text" in capsys.readouterr().err
     row = examples.tokens(tokenizer, *greenhouse.pairs(1)[0])
-    assert max(row["input_ids"]) < 5133
+    assert max(row["input_ids"]) < rows
     assert tokenizer.decode(row["input_ids"]) == "".join(greenhouse.pairs(1)[0])
 
 
@@ -184,4 +248,5 @@ def test_a_token_beyond_the_embeddings_is_not_used(tmp_path):
     tokenizer = models.tokenizer(greenhouse.DEFAULT)
     with pytest.raises(errors.FinetuneError, match="<start_of_turn>"):
         examples.check_tokens(tokenizer, 5)
-    assert bases.ends(tokenizer, 1) == [1, 6, 11]
+    ends = tokenizer.convert_tokens_to_ids(["<end_of_turn>", "<start_function_response>"])
+    assert bases.ends(tokenizer, 1) == [1, *ends]

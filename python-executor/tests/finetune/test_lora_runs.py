@@ -10,6 +10,9 @@ import greenhouse
 import pytest
 from safetensors.torch import load_file
 
+from callspan.finetune import checkpoints
+from callspan.finetune.errors import FinetuneError
+
 STEPS = ["--max-steps", 8, "--save-every", 2, "--learning-rate", 1e-3]
 
 
@@ -60,6 +63,20 @@ def test_a_run_that_is_done_is_left_alone_and_another_is_not_mixed_with_it(conve
     assert "holds another run: rank was 8 and is 4" in talk
     assert greenhouse.hashes(undisturbed) == before
     assert not (undisturbed / "checkpoints").exists()
+
+
+def test_a_run_without_a_checkpoint_begins_anew_with_what_mends_it(tmp_path):
+    work = checkpoints.Run(tmp_path / "out", {"rank": 8})
+    assert not work.done()
+    work.begin()
+    other = checkpoints.Run(tmp_path / "out", {"rank": 4})
+    assert not other.done()
+    other.begin()
+    assert json.loads((tmp_path / "out" / checkpoints.RUN).read_text())["asked"] == {"rank": 4}
+    (other.folder / "checkpoint-2").mkdir()
+    (other.folder / "checkpoint-2" / checkpoints.WHOLE).touch()
+    with pytest.raises(FinetuneError, match="rank was 4 and is 8"):
+        work.done()
 
 
 def test_a_folder_with_other_things_is_refused(conversations, tmp_path):

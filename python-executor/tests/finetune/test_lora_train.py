@@ -46,7 +46,8 @@ def test_an_adapter_changes_the_seven_matrices_and_never_the_head(tuned):
     assert (config["r"], config["lora_alpha"], config["modules_to_save"]) == (8, 16, None)
     assert config["base_model_name_or_path"] == str(greenhouse.DEFAULT)
     weights = load_file(tuned.out / "adapter_model.safetensors")
-    assert len(weights) == 6 * 7 * 2
+    layers = json.loads((greenhouse.DEFAULT / "config.json").read_text())["num_hidden_layers"]
+    assert len(weights) == layers * 7 * 2
     assert not [key for key in weights if "embed" in key or "head" in key]
     assert all(weights[key].abs().max() > 0 for key in weights)
 

@@ -6,27 +6,23 @@ import json
 import sys
 
 from callspan.finetune import settings
-from callspan.finetune.errors import PACKAGES, FinetuneError, first, need, say, tell
+from callspan.finetune.errors import PACKAGES, first, guarded, need
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Trains as the command line says; the exit status."""
-    try:
+
+    def work() -> int:
         asked = settings.parse(arguments)
         need(*PACKAGES)
         from callspan.finetune import train
 
         done = train.run(asked)
-    except FinetuneError as error:
-        return tell(error)
-    except OSError as error:
-        return tell(FinetuneError(str(error), "see that it is there, can be written to, and has room", status=1))
-    except KeyboardInterrupt:
-        say("stopped; the same command goes on from the last checkpoint")
-        return 130
-    if first():
-        print(json.dumps(done))  # noqa: T201 - what came of it is data
-    return 0
+        if first():
+            print(json.dumps(done))  # noqa: T201 - what came of it is data
+        return 0
+
+    return guarded(work, "stopped; the same command goes on from the last checkpoint")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from callspan.finetune.errors import FinetuneError
 
 MODEL_TYPE, ARCHITECTURE = "gemma3_text", "Gemma3ForCausalLM"
 MULTIMODAL = ("gemma3", "Gemma3ForConditionalGeneration")
+# The types of a checkpoint's numbers, by torch's names.
+DTYPES = ("bfloat16", "float16", "float32")
 # Copied as they are, so that whatever is made of a base cuts text exactly as it does.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json")
 
@@ -30,11 +32,19 @@ def config(folder: Path) -> dict[str, Any]:
             )
             raise FinetuneError(f"{folder} is an adapter, no checkpoint", merge)
         raise FinetuneError(f"{folder} has no config.json", "give the directory of a Hugging Face checkpoint")
+    found = read_json(path)
+    refuse_others(folder, found)
+    return found
+
+
+def read_json(path: Path, cure: str = "get it again") -> dict[str, Any]:
+    """The object that a file holds."""
     try:
         found = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise FinetuneError(f"{path} is no JSON: {error}", "download the checkpoint again") from None
-    refuse_others(folder, found)
+        raise FinetuneError(f"{path} is no JSON: {error}", cure) from None
+    if not isinstance(found, dict):
+        raise FinetuneError(f"{path} holds no JSON object", cure)
     return found
 
 
@@ -54,6 +64,8 @@ def refuse_others(folder: Path, found: dict[str, Any]) -> None:
         raise FinetuneError(
             f"{folder} is quantised, and cannot be trained", "give the checkpoint that it was made from"
         )
+    if dtype(found) not in DTYPES:
+        raise FinetuneError(f"{folder} has numbers of type {dtype(found)}", f"there are {', '.join(DTYPES)}")
 
 
 def config_of(base: Path, dtype: str) -> dict[str, Any]:
@@ -80,7 +92,7 @@ def write_tokenizer(base: Path, out: Path, template: str) -> None:
             (out / name).write_bytes((base / name).read_bytes())
     kept = base / "tokenizer_config.json"
     if kept.is_file():
-        found = json.loads(kept.read_text("utf-8"))
+        found = read_json(kept)
         found.pop("chat_template", None)
         (out / "tokenizer_config.json").write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", "utf-8")
     (out / "chat_template.jinja").write_text(template, "utf-8")

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from callspan.finetune import bases, examples, models
-from callspan.finetune.errors import PACKAGES, FinetuneError, need, tell
+from callspan.finetune.errors import PACKAGES, guarded, need
+from callspan.finetune.settings import positive
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,17 +20,18 @@ def main(arguments: list[str] | None = None) -> int:
     add = parser.add_argument
     add("--base", type=Path, required=True, metavar="DIR", help="the checkpoint that is to be trained")
     add("--data", type=Path, required=True, nargs="+", metavar="FILE", help="TRL's, mobile-actions, recordings")
-    add("--max-length", type=int, default=1024, metavar="N", help="longer examples are left out [%(default)s]")
-    asked = parser.parse_args(arguments)
-    try:
-        need(*PACKAGES)
-        config = bases.config(asked.base)
-        models.quiet()
-        tokenizer = models.tokenizer(asked.base)
-        missing = examples.check_tokens(tokenizer, config["vocab_size"])
-        found = examples.read(asked.data, tokenizer, asked.max_length, keep_going=True)
-    except FinetuneError as error:
-        return tell(error)
+    add("--max-length", type=positive, default=1024, metavar="N", help="longer examples are left out [%(default)s]")
+    return guarded(lambda: check(parser.parse_args(arguments)))
+
+
+def check(asked: argparse.Namespace) -> int:
+    """Reads what was asked for."""
+    need(*PACKAGES)
+    config = bases.config(asked.base)
+    models.quiet()
+    tokenizer = models.tokenizer(asked.base)
+    missing = examples.check_tokens(tokenizer, config["vocab_size"])
+    found = examples.read(asked.data, tokenizer, asked.max_length, keep_going=True)
     lengths = sorted(len(row["input_ids"]) for row in found.rows)
     told = {
         "examples": len(lengths),

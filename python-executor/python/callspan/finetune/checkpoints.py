@@ -6,7 +6,6 @@ kill or a full disk, is no checkpoint, and the one before it is still there.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -15,15 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from callspan.finetune.errors import FinetuneError, first, say
+from callspan.finetune.bases import read_json
+from callspan.finetune.errors import FinetuneError, disk_full, first, say
 
 RUN = "finetune.json"
 FOLDER = "checkpoints"
 WHOLE = "whole"
 PART = "result.part"
 KEPT = 2
-# Less than this is a full disk to who could not write.
-LITTLE = 16 << 20
 
 
 class Run:
@@ -35,19 +33,24 @@ class Run:
         self.folder = out / FOLDER
 
     def done(self) -> bool:
-        """Whether this very run is done already; another run, or anything else, is not written over."""
+        """Whether this very run is done already; another run, or anything else, is not written over.
+
+        A run without a checkpoint has nothing to lose: it may begin anew with what mends why it ended.
+        """
         path = self.out / RUN
         if path.is_file():
-            found = json.loads(path.read_text("utf-8"))
-            self._compare(found)
-            return bool(found.get("done"))
+            found = read_json(path, "give another --out, or remove it")
+            done = bool(found.get("done"))
+            if done or self._whole():
+                self._compare(found)
+            return done
         if first() and self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
             raise FinetuneError(f"{self.out} is there, and holds no run", "give another --out, or empty it")
         return False
 
     def begin(self) -> None:
         """Makes the directory: when all that could be wrong with what was asked for has been looked at."""
-        if first() and not (self.out / RUN).is_file():
+        if first():
             self.folder.mkdir(parents=True, exist_ok=True)
             self._write(done=False)
 
@@ -67,13 +70,16 @@ class Run:
 
     def last(self) -> Path | None:
         """The last whole checkpoint; those that are not are removed."""
-        found = sorted(self.folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-        whole = [path for path in found if (path / WHOLE).is_file()]
+        whole = self._whole()
         if first():
-            for path in set(found) - set(whole):
+            for path in set(self.folder.glob("checkpoint-*")) - set(whole):
                 say(f"{path} was cut off, and is removed")
                 shutil.rmtree(path)
         return whole[-1] if whole else None
+
+    def _whole(self) -> list[Path]:
+        found = sorted(self.folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+        return [path for path in found if (path / WHOLE).is_file()]
 
     def seal(self, step: int) -> None:
         """Marks a checkpoint as whole, when all of it is on the disk."""
@@ -89,26 +95,13 @@ class Run:
         try:
             yield
         except Exception as error:
-            if not self._full(error):
+            if not disk_full(error, self.out):
                 raise
             shutil.rmtree(self.out / PART, ignore_errors=True)
             last = self.last()
             kept = f"; {last.name} is whole" if last else "; there is no checkpoint yet"
             fix = "make room, and give the same command again: it goes on from there"
             raise FinetuneError(f"the disk is full, where {self.out} is{kept}", fix, status=1) from error
-
-    def _full(self, error: BaseException) -> bool:
-        """Not every library tells why it could not write."""
-        told = str(error)
-        if (
-            getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-            or "No space left" in told
-            or "os error 28" in told
-        ):
-            return True
-        # torch only says that its file is shorter than it should be.
-        by_torch = "PytorchStreamWriter" in told or "inline_container" in told
-        return by_torch and shutil.disk_usage(self.out).free < LITTLE
 
     def finish(self) -> None:
         """The result is there: the checkpoints have done their work."""

@@ -40,11 +40,17 @@ def read(paths: Iterable[Path], tokenizer: Any, max_length: int, keep_going: boo
     """The examples of files; lines that break the format stop it, unless it is to keep going."""
     out = Tokens()
     for path in paths:
+        wrong: list[str] = []
         try:
-            found = formats.read(path, keep_going, out.wrong)
+            found = formats.read(path, keep_going, wrong)
         except formats.FormatError as error:
-            fix = "mend the lines, or leave them out with --keep-going"
-            raise FinetuneError(f"lines that break the format:\n{error}", fix) from None
+            if not wrong:
+                raise FinetuneError(str(error), "give a file of JSON lines, each a conversation") from None
+            if not keep_going:
+                fix = "mend the lines, or leave them out with --keep-going"
+                raise FinetuneError(f"lines that break the format:\n{error}", fix) from None
+            found = []
+        out.wrong += wrong
         for number, example in enumerate(found, 1):
             row = tokens(tokenizer, *formats.pair(example))
             if len(row["input_ids"]) > max_length:
@@ -53,7 +59,8 @@ def read(paths: Iterable[Path], tokenizer: Any, max_length: int, keep_going: boo
                 out.rows.append(row)
     report(out, max_length)
     if not out.rows:
-        raise FinetuneError("no example is left to train on", f"--max-length is {max_length}: give more, or other data")
+        fix = f"--max-length is {max_length}: give more" if out.long else "see above what is wrong with each line"
+        raise FinetuneError("no example is left to train on", fix)
     return out
 
 

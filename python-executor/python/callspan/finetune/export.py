@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import json
 import shutil
 import sys
 from dataclasses import dataclass
@@ -12,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from callspan.finetune import bases, engine, gguf_file, models, parity, results, textpart
-from callspan.finetune.errors import PACKAGES, FinetuneError, need, say, tell
+from callspan.finetune.data import formats
+from callspan.finetune.errors import PACKAGES, FinetuneError, disk_full, guarded, need, say
 
+ADAPTER = "adapter_model.safetensors"
 FORMS = ("safetensors", "adapter", "gguf", "text")
 DTYPES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 
@@ -43,7 +43,23 @@ def parse(arguments: list[str] | None) -> Asked:
     add("--base", type=Path, metavar="DIR", help="the adapter's base [the one that it was trained on]")
     add("--type", choices=gguf_file.TYPES, help="of the numbers [the base's; for a GGUF bf16]")
     add("--data", type=Path, nargs="+", default=[], metavar="FILE", help="conversations to compare a GGUF on, besides")
-    return Asked(**vars(parser.parse_args(arguments)))
+    asked = Asked(**vars(parser.parse_args(arguments)))
+    check(asked)
+    return asked
+
+
+def check(asked: Asked) -> None:
+    """Refuses what cannot be done, and what would be left aside, before anything is loaded."""
+    if not asked.model.exists():
+        raise FinetuneError(f"{asked.model} does not exist", "give the directory of an adapter or a checkpoint")
+    if asked.to == "gguf" and asked.out.suffix != ".gguf":
+        raise FinetuneError(f"{asked.out} does not end in .gguf, by which such a file is known", "give another --out")
+    if asked.to == "safetensors" and asked.type == "q8_0":
+        raise FinetuneError("q8_0 is a type of GGUF", "--type bf16, f16 or f32")
+    takes = {"--type": ("safetensors", "gguf"), "--base": ("safetensors", "gguf"), "--data": ("gguf",)}
+    for flag, forms in takes.items():
+        if getattr(asked, flag[2:]) and asked.to not in forms:
+            raise FinetuneError(f"{flag} is not for --to {asked.to}", f"leave it out: it is for {', '.join(forms)}")
 
 
 def merged(asked: Asked) -> tuple[Any, Path]:
@@ -52,20 +68,23 @@ def merged(asked: Asked) -> tuple[Any, Path]:
     if not path.is_file():
         return models.load(asked.model, "float32").eval(), asked.model
     from peft import PeftModel
+    from safetensors import SafetensorError
 
-    base = asked.base or Path(json.loads(path.read_text("utf-8")).get("base_model_name_or_path") or "")
+    if not (asked.model / ADAPTER).is_file():
+        raise FinetuneError(f"{asked.model} has no {ADAPTER}", "get it again")
+    base = asked.base or Path(bases.read_json(path).get("base_model_name_or_path") or "")
     if not (base / "config.json").is_file():
         raise FinetuneError(f"the base of {asked.model}, {base}, is not there", "say where it is: --base DIR")
     try:
         adapted = PeftModel.from_pretrained(models.load(base, "float32"), asked.model)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise FinetuneError(f"{asked.model} is no adapter of {base}: {error}", "give its base: --base DIR") from None
     return adapted.merge_and_unload().eval(), base
 
 
 def to_adapter(asked: Asked, part: Path) -> None:
     """PEFT's files as they are."""
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
+    for name in ("adapter_config.json", ADAPTER):
         if not (asked.model / name).is_file():
             raise FinetuneError(f"{asked.model} has no {name}: it is no adapter", "export it --to safetensors")
         shutil.copyfile(asked.model / name, part / name)
@@ -74,8 +93,6 @@ def to_adapter(asked: Asked, part: Path) -> None:
 
 def to_safetensors(asked: Asked, part: Path) -> None:
     """A whole checkpoint."""
-    if asked.type == "q8_0":
-        raise FinetuneError("q8_0 is a type of GGUF", "--type bf16, f16 or f32")
     model, base = merged(asked)
     results.write_model(model, base, part, DTYPES[asked.type] if asked.type else bases.dtype(bases.config(base)))
 
@@ -85,9 +102,12 @@ def to_gguf(asked: Asked, part: Path) -> None:
     need("gguf")
     engine.program()
     kind = asked.type or "bf16"
+    try:
+        given = parity.texts(asked.data)
+    except formats.FormatError as error:
+        raise FinetuneError(str(error), "give files that `python -m callspan.finetune.check` takes") from None
     model, base = merged(asked)
     gguf_file.write(part, asked.out.stem, model, base, kind)
-    given = parity.texts(asked.data)
     found = parity.compare(part, model, models.tokenizer(base), lambda one: gguf_file.round_as(one, kind), given)
     say(f"compared with transformers: {found}")
     if not found.same:
@@ -119,8 +139,8 @@ def export(asked: Asked) -> None:
             for path in part.iterdir():
                 path.chmod(0o644)
         part.rename(asked.out)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if asked.out.parent.is_dir() and disk_full(error, asked.out.parent):
             raise FinetuneError(f"the disk is full, where {asked.out} was to be", "make room", status=1) from error
         raise
     finally:
@@ -138,13 +158,14 @@ def remove(part: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exports as the command line says; the exit status: 1 if a GGUF differed."""
-    try:
+
+    def work() -> int:
         asked = parse(arguments)
         need(*PACKAGES)
         export(asked)
-    except FinetuneError as error:
-        return tell(error)
-    return 0
+        return 0
+
+    return guarded(work)
 
 
 if __name__ == "__main__":

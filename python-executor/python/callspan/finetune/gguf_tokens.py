@@ -6,12 +6,12 @@ instead, the best first; the place where a piece is first made is its score. One
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from callspan.finetune import bases
 from callspan.finetune.errors import FinetuneError
 
 SPACE = "\u2581"
@@ -43,7 +43,7 @@ def read(folder: Path, rows: int) -> Pieces:
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise FinetuneError(f"{folder} has no tokenizer.json", "save its tokenizer with a recent transformers")
-    found = json.loads(path.read_text("utf-8"))
+    found = bases.read_json(path)
     refuse_others(folder, found)
     model = found["model"]
     pieces = Pieces(

@@ -36,12 +36,16 @@ def tokenizer(folder: Path) -> Any:
 
     if not (folder / "tokenizer.json").is_file() and not (folder / "tokenizer.model").is_file():
         raise FinetuneError(f"{folder} has no tokenizer", "get its tokenizer.json, too")
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise FinetuneError(f"the tokenizer of {folder} cannot be read: {error}", "get its files again") from error
 
 
 def load(folder: Path, dtype: str) -> Any:
     """A checkpoint's model, its numbers of this type."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     config = bases.config(folder)
@@ -53,7 +57,7 @@ def load(folder: Path, dtype: str) -> Any:
             local_files_only=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise FinetuneError(
             f"transformers cannot load {folder}: {error}", "see that all of its files are there"
         ) from None
@@ -107,8 +111,18 @@ def precision(asked: str) -> str:
     import torch
 
     if asked == "auto":
-        return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "f32"
+        return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported(False) else "f32"
     return asked
+
+
+def refuse_several() -> None:
+    """Several devices are trained on by several processes: transformers would multiply the examples of a step."""
+    import torch
+
+    there = torch.cuda.device_count()
+    if there > 1 and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        fix = f"torchrun --standalone --nproc-per-node {there} -m callspan.finetune …, or CUDA_VISIBLE_DEVICES=0"
+        raise FinetuneError(f"there are {there} CUDA devices, and one process trains on one", fix)
 
 
 def unsloth(settings: Settings) -> bool:

@@ -51,7 +51,7 @@ def write_model(model: Any, base: Path, out: Path, dtype: str) -> None:
     model.save_pretrained(out)
     (out / "config.json").write_text(json.dumps(bases.config_of(base, dtype), indent=2) + "\n", "utf-8")
     kept = base / "generation_config.json"
-    generation = json.loads(kept.read_text("utf-8")) if kept.is_file() else {}
+    generation = bases.read_json(kept) if kept.is_file() else {}
     generation["eos_token_id"] = bases.ends(models.tokenizer(base), generation.get("eos_token_id"))
     (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", "utf-8")
     bases.write_tokenizer(base, out, template())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from callspan.finetune.errors import FinetuneError
 
 # After Google's cookbook: fully with a small rate, LoRA with ten times as much.
 RATES = {"full": 1e-5, "lora": 1e-4}
+# numpy's.
+SEEDS = 2**32
 # These say where a run is and how it tells of itself, not what it computes.
-FREE = ("out", "save_every", "keep_going", "unsloth")
+FREE = ("out", "save_every", "gradient_checkpointing", "keep_going", "unsloth")
 
 EXAMPLES = """examples:
   python -m callspan.finetune --base ~/functiongemma-270m-it --data train.jsonl --out ~/my-adapter --lora
@@ -37,7 +40,7 @@ class Settings:
     max_steps: int = -1
     batch: int = 4
     accumulation: int = 8
-    learning_rate: float = 0.0
+    learning_rate: float | None = None
     max_length: int = 1024
     seed: int = 0
     save_every: int = 50
@@ -49,7 +52,7 @@ class Settings:
     @property
     def rate(self) -> float:
         """The learning rate, if none was given the usual one."""
-        return self.learning_rate or RATES[self.how]
+        return RATES[self.how] if self.learning_rate is None else self.learning_rate
 
     def kept(self) -> dict[str, Any]:
         """What must be the same for a run to be gone on with, as JSON has it."""
@@ -91,22 +94,21 @@ def parse(arguments: list[str] | None = None) -> Settings:
     add(
         "--validation", type=Path, metavar="FILE", help="conversations whose loss is told, and which are not trained on"
     )
-    add("--rank", type=_positive, default=8, metavar="N", help="of LoRA's matrices [%(default)s]")
+    add("--rank", type=positive, default=8, metavar="N", help="of LoRA's matrices [%(default)s]")
     add("--alpha", type=float, default=16, metavar="X", help="LoRA's scale, over the rank [%(default)s]")
     add("--epochs", type=float, default=2, metavar="X", help="times that all the data is seen [%(default)s]")
-    add("--max-steps", type=_positive, default=-1, metavar="N", help="stop after so many steps, whatever the epochs")
-    add("--batch", type=_positive, default=4, metavar="N", help="examples at once in each process [%(default)s]")
-    add("--accumulation", type=_positive, default=8, metavar="N", help="batches that make a step [%(default)s]")
+    add("--max-steps", type=positive, default=-1, metavar="N", help="stop after so many steps, whatever the epochs")
+    add("--batch", type=positive, default=4, metavar="N", help="examples at once in each process [%(default)s]")
+    add("--accumulation", type=positive, default=8, metavar="N", help="batches that make a step [%(default)s]")
     add(
         "--learning-rate",
         type=float,
-        default=0.0,
         metavar="X",
         help="highest rate of the cosine [lora 1e-4, full 1e-5]",
     )
-    add("--max-length", type=_positive, default=1024, metavar="N", help="longer examples are left out [%(default)s]")
+    add("--max-length", type=positive, default=1024, metavar="N", help="longer examples are left out [%(default)s]")
     add("--seed", type=int, default=0, metavar="N", help="of the order and of LoRA's beginning [%(default)s]")
-    add("--save-every", type=_positive, default=50, metavar="N", help="steps between two checkpoints [%(default)s]")
+    add("--save-every", type=positive, default=50, metavar="N", help="steps between two checkpoints [%(default)s]")
     add("--precision", choices=("auto", "bf16", "f32"), default="auto", help="auto: bf16 where the device has it")
     add("--gradient-checkpointing", action="store_true", help="less memory, a third more time")
     add("--keep-going", action="store_true", help="leave out lines that break the format, and tell each")
@@ -121,17 +123,19 @@ def check(settings: Settings) -> None:
     for path in (*settings.data, *([settings.validation] if settings.validation else [])):
         if not path.is_file():
             raise FinetuneError(f"{path} is not a file", "give a file of JSON lines")
-    if settings.epochs <= 0 or settings.rate <= 0 or settings.alpha <= 0:
-        raise FinetuneError("epochs, learning rate and alpha must be more than 0", "leave them out for the usual ones")
+    if not all(0 < value < math.inf for value in (settings.epochs, settings.rate, settings.alpha)):
+        raise FinetuneError("epochs, learning rate and alpha are numbers above 0", "leave them out for the usual ones")
+    if not 0 <= settings.seed < SEEDS:
+        raise FinetuneError(f"{settings.seed} is no seed", f"give one from 0 to {SEEDS - 1}")
     if settings.out.resolve() == settings.base.resolve():
         raise FinetuneError("--out is the base itself, which stays as it is", "give another directory")
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+def positive(text: str) -> int:
+    """A whole number of a command line."""
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 1 up")
-    return number
+    return int(text)
 
 
 def _tuples(given: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from callspan.finetune import bases, models, results
 from callspan.finetune.errors import FinetuneError
@@ -31,7 +30,7 @@ def write(folder: Path, out: Path) -> None:
     from safetensors.torch import save_file
     from transformers import Gemma3TextConfig
 
-    found: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+    found = bases.read_json(folder / "config.json")
     if bases.MULTIMODAL[1] not in (found.get("architectures") or []) or "text_config" not in found:
         raise FinetuneError(f"{folder} is no {bases.MULTIMODAL[1]}", "give a multimodal Gemma 3")
     weights = {}
@@ -52,7 +51,7 @@ def write(folder: Path, out: Path) -> None:
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     (out / "config.json").write_text(json.dumps(bases.config_of(out, dtype), indent=2) + "\n", "utf-8")
     kept = folder / "generation_config.json"
-    generation = json.loads(kept.read_text("utf-8")) if kept.is_file() else {}
+    generation = bases.read_json(kept) if kept.is_file() else {}
     bases.write_tokenizer(folder, out, results.template())
     generation["eos_token_id"] = bases.ends(models.tokenizer(out), generation.get("eos_token_id"))
     (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", "utf-8")

@@ -14,6 +14,8 @@ from callspan.finetune.settings import Settings
 
 def run(settings: Settings) -> dict[str, Any]:
     """Trains, or goes on with what was begun; what came of it."""
+    from accelerate.utils import gather_object
+
     began = time.monotonic()
     config = bases.config(settings.base)
     asked = settings.kept() | {"data": examples.fingerprint(settings.data), "processes": processes()}
@@ -21,6 +23,7 @@ def run(settings: Settings) -> dict[str, Any]:
     if work.done():
         say(f"{settings.out} is done already")
         return {"out": str(settings.out), "done": True, "steps": 0}
+    models.refuse_several()
     if models.unsloth(settings):
         import unsloth  # noqa: F401 - it must come before what it changes
     models.quiet()
@@ -37,6 +40,9 @@ def run(settings: Settings) -> dict[str, Any]:
         work.begin()
     trainer = make_trainer(settings, tokenizer, data, held, work)
     last = work.last()
+    if len(set(gather_object([last and last.name]))) > 1:
+        fix = "put --out on a disk that all machines share"
+        raise FinetuneError("the processes see different checkpoints", fix, status=1)
     if last:
         say(f"goes on from {last}")
     with work.room(), models.memory():
