@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from callspan.evaluate import cases as evaluate
 from callspan.finetune.data import formats, generate, heldout, natural
 from callspan.finetune.data.families import HERE, read_directory
 
@@ -50,6 +51,20 @@ def test_heldout_writes_so_many_cases_of_each_kind(tmp_path, capsys):
     assert capsys.readouterr().out == f"{out}: 6 one, 6 several, 6 parallel, 6 refuse, 6 ask, 1 answer, 1 error\n"
     cases = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     assert len({case["id"] for case in cases}) == len(cases) == 32
+
+
+def test_whatever_heldout_writes_the_evaluation_reads(tmp_path):
+    out = tmp_path / "cases.jsonl"
+    assert heldout.main(["--each", "300", "--out", str(out)]) == 0
+    assert len(evaluate.read(out)) == 1600
+
+
+def test_an_article_belongs_to_a_name_or_not():
+    assert heldout.accepted("Aegean", "What's the sea like in the Aegean?") == ["Aegean", "the Aegean"]
+    assert heldout.accepted("the dairy cows", "Bring the dairy cows in") == ["the dairy cows", "dairy cows"]
+    assert heldout.accepted(["a tent", "rope"], "") == [["a tent", "rope"], ["tent", "rope"]]
+    assert heldout.accepted("Aegean", "in Aegeans") == ["Aegean"]
+    assert heldout.accepted(7, "the 7") == [7]
 
 
 def test_heldout_cases_of_data_sets_are_of_no_written_family(tmp_path):

@@ -10,6 +10,7 @@ licences are theirs: such a file is not for the repository): what these want don
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -22,6 +23,7 @@ from callspan.finetune.data.samples import Sample, Turn, as_openai
 from callspan.finetune.data.world import World
 
 KINDS = ("one", "several", "parallel", "refuse", "ask", "answer", "error")
+ARTICLES = "the|a|an|my|our|your"
 # After so many samples without a case that is still wanted, there will be none.
 PATIENCE = 20_000
 
@@ -48,13 +50,33 @@ def case(sample: Sample, turn: Turn, number: int) -> dict[str, Any]:
 
 def _expected(turn: Turn) -> dict[str, Any]:
     if turn.kind in ("call", "parallel"):
+        said = str(turn.messages[-1]["content"])
         made = [call["function"] for call in turn.answer["tool_calls"]]
-        return {"calls": [{"name": f["name"], "arguments": {k: [v] for k, v in f["arguments"].items()}} for f in made]}
+        return {
+            "calls": [
+                {"name": f["name"], "arguments": {k: accepted(v, said) for k, v in f["arguments"].items()}}
+                for f in made
+            ]
+        }
     if turn.kind in ("answer", "error"):
         return {"answer": turn.about}
     if turn.kind == "ask":
         return {"no_call": "ask", "about": turn.about}
     return {"no_call": "refuse"}
+
+
+def accepted(value: Any, said: str) -> list[Any]:
+    """The values that are right where this one is: an article before a name belongs to it or does not."""
+    if isinstance(value, list):
+        bare = [accepted(item, "")[-1] for item in value]
+        return [value] if bare == value else [value, bare]
+    if not isinstance(value, str):
+        return [value]
+    found = [value]
+    if before := re.search(rf"\b({ARTICLES}) {re.escape(value)}(?!\w)", said, re.IGNORECASE):
+        found.append(before[0])
+    bare = re.sub(rf"^({ARTICLES}) (?=.)", "", value, flags=re.IGNORECASE)
+    return found if bare == value else [*found, bare]
 
 
 def cases(world: World, each: int, seed: int) -> list[dict[str, Any]]:
@@ -69,7 +91,9 @@ def cases(world: World, each: int, seed: int) -> list[dict[str, Any]]:
             kind = kind_of(sample, turn)
             # A family made up on the spot has unseen words, but is no unseen family.
             known = turn.origin in world.by_key or (kind == "refuse" and turn.origin == "foreign")
-            if known and counts[kind] < wanted.get(kind, 0):
+            # A result without a word to look for leaves nothing to judge its answer by.
+            told = turn.about or turn.kind not in ("answer", "error")
+            if known and told and counts[kind] < wanted.get(kind, 0):
                 counts[kind] += 1
                 found.append(case(sample, turn, counts[kind]))
         missing = [kind for kind in KINDS if counts[kind] < wanted[kind]]
