@@ -18,24 +18,45 @@ def draw(folder: Path) -> Path:
 
     rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     train, held = [r for r in rows if "loss" in r], [r for r in rows if "held" in r]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.5), layout="constrained")
     left.plot([r["seconds"] / 60 for r in train], [r["loss"] for r in train], lw=1, label="training, weighted")
+    kinds = sorted({kind for r in held for kind in r["held"]} - {"all"})
+    colours = {what: f"C{number % 10}" for number, what in enumerate(dict.fromkeys(map(_what, kinds)))}
+    styles = dict(zip(dict.fromkeys(map(_side, kinds)), ("-", ":", "-."), strict=False))
     for name, line in (("weights", "-"), ("mean", "--")):
         some = [r for r in held if r["of"] == name]
         minutes = [r["seconds"] / 60 for r in some]
         left.plot(minutes, [r["held"]["all"]["loss"] for r in some], line, label=f"held out, {name}")
         if name == "weights":
-            for kind in sorted({kind for r in some for kind in r["held"]} - {"all"}):
-                right.plot(minutes, [100 * r["held"][kind]["exact"] for r in some], lw=1, label=kind)
-        right.plot(minutes, [100 * r["held"]["all"]["exact"] for r in some], "k" + line, label=f"all, {name}")
+            for kind in kinds:
+                right.plot(
+                    minutes,
+                    [100 * r["held"][kind]["exact"] for r in some],
+                    styles.get(_side(kind), "--"),
+                    color=colours[_what(kind)],
+                    lw=1,
+                    label=kind,
+                )
+        right.plot(minutes, [100 * r["held"]["all"]["exact"] for r in some], "k" + line, lw=2, label=f"all, {name}")
     left.set(xlabel="minutes", ylabel="nats a token", yscale="log", title="Loss")
-    right.set(xlabel="minutes", ylabel="% of answers exact", ylim=(0, 100), title="Held-out answers, teacher-forced")
+    right.set(xlabel="minutes", ylabel="% of answers exact", ylim=(0, 101), title="Held-out answers, teacher-forced")
+    left.legend(fontsize=8)
+    right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     for axes in (left, right):
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
     path = folder / "curves.png"
     figure.savefig(path, dpi=120)
     return path
+
+
+def _side(kind: str) -> str:
+    """`held` of `held-call`: its line's style."""
+    return kind.rpartition("-")[0]
+
+
+def _what(kind: str) -> str:
+    """`call` of `held-call`: its line's colour."""
+    return kind.rpartition("-")[2]
 
 
 def main() -> int:
