@@ -58,6 +58,8 @@ def test_a_run_gives_a_table_and_a_report(server, cases, tmp_path, capsys):
     right = {"right": 2, "of": 3, "rate": 2 / 3, "low": 0.2077, "high": 0.9385}
     assert made["all"]["right"] == pytest.approx(right, abs=1e-4)
     assert made["all"]["strict"]["right"] == 1
+    # Both calls are of the right tool, one with a wrong argument.
+    assert (made["all"]["selection"]["right"], made["all"]["selection"]["of"]) == (2, 2)
     assert list(made["kinds"]) == ["one", "refuse"]
     assert list(made["splits"]) == ["held-out"]
     assert made["all"]["latency_ms"]["median"]["ms"] > 0
@@ -114,8 +116,11 @@ def test_of_several_files_each_is_a_split(server, cases, tmp_path, capsys):
     assert main([cases, str(more), "--openai", server, "--out", str(tmp_path)]) == 0
     made = json.loads((tmp_path / "report.json").read_text())
     assert {name: one["cases"] for name, one in made["splits"].items()} == {"cases": 2, "held-out": 1, "more": 1}
+    said = capsys.readouterr().out
+    named = [row.split("  ")[0] for row in said.splitlines()[1:9]]
+    assert named[:3] == ["cases: one", "cases: refuse", "cases: all"]
+    assert named[-3:] == ["more: one", "more: all", "all"]
     report = str(tmp_path / "report.json")
-    capsys.readouterr()
     assert main(["--compare", report, report]) == 0
     assert "split more" in capsys.readouterr().out
 

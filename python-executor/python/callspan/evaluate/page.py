@@ -4,7 +4,7 @@ import html
 import json
 from typing import Any
 
-from callspan.evaluate.report import milliseconds, percent, remark, summary
+from callspan.evaluate.report import milliseconds, percent, remark, rows, summary
 
 _STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em;color:#222}
 body{background:#fff}table{border-collapse:collapse;width:100%}
@@ -15,11 +15,7 @@ svg text{font:13px system-ui,sans-serif;fill:#222}"""
 
 def page(made: dict[str, Any]) -> str:
     """The whole page."""
-    groups = [
-        *made["kinds"].items(),
-        *((f"split {name}", one) for name, one in made["splits"].items()),
-        ("all", made["all"]),
-    ]
+    groups = rows(made)
     wrong = [case for case in made["cases"] if not case["right"]]
     below = "".join(f"<li>{_text(name)}: {_text(said)}</li>" for name, said in summary(made["all"]))
     early = f"<p><strong>{_text(remark(made))}</strong></p>" if remark(made) else ""
@@ -56,7 +52,7 @@ def drawing(groups: list[tuple[str, dict[str, Any]]]) -> str:
 
 def _figures(groups: list[tuple[str, dict[str, Any]]]) -> str:
     head = "".join(f"<th{' class=n' * (at > 0)}>{name}</th>" for at, name in enumerate(_COLUMNS))
-    rows = []
+    lines = []
     for name, group in groups:
         right, latency = group["right"], group["latency_ms"]
         cells = [
@@ -64,24 +60,25 @@ def _figures(groups: list[tuple[str, dict[str, Any]]]) -> str:
             percent(right["rate"]),
             f"{percent(right['low'])} to {percent(right['high'])}",
             percent(group["strict"]["rate"]),
+            percent(group["selection"]["rate"]),
             percent(group["valid"]["rate"]),
             milliseconds(latency["median"]["ms"]),
             milliseconds(latency["p95"]["ms"]),
         ]
-        rows.append(f"<tr><td>{_text(name)}</td>" + "".join(f"<td class=n>{cell}</td>" for cell in cells) + "</tr>")
-    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+        lines.append(f"<tr><td>{_text(name)}</td>" + "".join(f"<td class=n>{cell}</td>" for cell in cells) + "</tr>")
+    return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
 
-_COLUMNS = ["", "cases", "right", "95 %", "strict", "valid calls", "median", "p95"]
+_COLUMNS = ["", "cases", "right", "95 %", "strict", "tools", "valid calls", "median", "p95"]
 
 
 def _cases(cases: list[dict[str, Any]]) -> str:
-    rows = "".join(
+    lines = "".join(
         f"<tr class=bad><td>{_text(case['id'])}</td><td>{_text(case['asked'])}</td><td>{_text(case['why'])}</td>"
         f"<td><code>{_text(_came(case))}</code></td></tr>"
         for case in cases
     )
-    return f"<table><tr><th>case</th><th>asked</th><th>what is wrong</th><th>what came</th></tr>{rows}</table>"
+    return f"<table><tr><th>case</th><th>asked</th><th>what is wrong</th><th>what came</th></tr>{lines}</table>"
 
 
 def _came(case: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from callspan.evaluate.errors import Trouble
-from callspan.evaluate.report import percent, remark
+from callspan.evaluate.report import percent, remark, rows
 
 
 def check() -> None:
@@ -22,7 +22,7 @@ def save(made: dict[str, Any], path: Path) -> None:
     # Not pyplot, which wants to know of screens.
     from matplotlib.figure import Figure
 
-    groups = [*made["kinds"].items(), ("all", made["all"])]
+    groups = rows(made)
     figure = Figure(figsize=(8, 1 + 0.36 * len(groups)), layout="constrained")
     axes = figure.subplots()
     for row, (name, group) in enumerate(groups):

@@ -5,6 +5,7 @@ All rates are from 0 to 1 with Wilson's 95 % interval, times in milliseconds wit
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,19 +31,36 @@ def report(
         "sets": sets,
         "ended": ended,
         "all": figures(verdicts),
-        "kinds": _groups(verdicts, [verdict.kind for verdict in verdicts]),
-        "splits": _groups(verdicts, [verdict.split for verdict in verdicts]),
+        "kinds": {kind: figures(some) for kind, some in _by(verdicts, "kind").items()},
+        "splits": {
+            name: figures(ones) | {"kinds": {kind: figures(some) for kind, some in _by(ones, "kind").items()}}
+            for name, ones in _by(verdicts, "split").items()
+        },
         "cases": [verdict.json() for verdict in verdicts],
     }
 
 
-def _groups(verdicts: list[Verdict], names: list[str]) -> dict[str, Any]:
-    # In the order in which they come first; the nameless split is no group.
-    return {
-        name: figures([verdict for verdict, of in zip(verdicts, names, strict=True) if of == name])
-        for name in dict.fromkeys(names)
-        if name
-    }
+def _by(verdicts: list[Verdict], what: str) -> dict[str, list[Verdict]]:
+    """The verdicts of each kind or split, in the order in which they come first; the nameless split is none."""
+    groups: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if name := getattr(verdict, what):
+            groups.setdefault(name, []).append(verdict)
+    return groups
+
+
+def rows(made: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What tables and drawings have a row for: kinds and splits, or where they cross, the kinds of each split."""
+    kinds = [kind for one in made["splits"].values() for kind in one["kinds"]]
+    if len(kinds) == len(set(kinds)):
+        parts = [*made["kinds"].items(), *((f"split {name}", one) for name, one in made["splits"].items())]
+    else:
+        parts = [
+            (f"{split}: {name}", of)
+            for split, one in made["splits"].items()
+            for name, of in [*one["kinds"].items(), ("all", one)]
+        ]
+    return [*parts, ("all", made["all"])]
 
 
 def figures(verdicts: list[Verdict]) -> dict[str, Any]:
@@ -53,6 +71,10 @@ def figures(verdicts: list[Verdict]) -> dict[str, Any]:
         "cases": len(verdicts),
         "right": rate(one.right for one in verdicts),
         "strict": rate(one.strict for one in verdicts),
+        # The right tools, each as often as it is due, whatever their arguments are.
+        "selection": rate(
+            _names(one.calls) == _names(one.expect["calls"]) for one in due if one.expect["calls"] != "any"
+        ),
         # Whatever was called where a call is due, and nothing called where no tool fits: right or not.
         "relevance": rate(bool(one.calls) for one in due),
         "irrelevance": rate(not one.valid and not one.error for one in refuse),
@@ -60,6 +82,10 @@ def figures(verdicts: list[Verdict]) -> dict[str, Any]:
         "errors": sum(bool(one.error) for one in verdicts),
         "latency_ms": {"median": _time(answered, 0.5), "p95": _time(answered, 0.95)},
     }
+
+
+def _names(calls: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(call["name"] for call in calls)
 
 
 def rate(good: Iterable[bool]) -> dict[str, Any]:
@@ -79,22 +105,22 @@ def _time(values: list[float], q: float) -> dict[str, Any]:
 
 def table(made: dict[str, Any]) -> str:
     """The report as lines of text."""
-    rows = [["", "cases", "right", "95 %", "strict", "median", "p95"]]
-    groups = [*made["kinds"].items(), *((f"split {name}", one) for name, one in made["splits"].items())]
-    for name, group in [*groups, ("all", made["all"])]:
+    cells = [["", "cases", "right", "95 %", "strict", "tools", "median", "p95"]]
+    for name, group in rows(made):
         latency = group["latency_ms"]
-        rows.append(
+        cells.append(
             [
                 name,
                 str(group["cases"]),
                 percent(group["right"]["rate"]),
                 f"{percent(group['right']['low'])} to {percent(group['right']['high'])}",
                 percent(group["strict"]["rate"]),
+                percent(group["selection"]["rate"]),
                 milliseconds(latency["median"]["ms"]),
                 milliseconds(latency["p95"]["ms"]),
             ]
         )
-    lines = [columns(rows), "", *(f"{name}: {said}" for name, said in summary(made["all"]))]
+    lines = [columns(cells), "", *(f"{name}: {said}" for name, said in summary(made["all"]))]
     return "\n".join([remark(made), "", *lines] if remark(made) else lines)
 
 
@@ -109,6 +135,7 @@ def summary(every: dict[str, Any]) -> list[tuple[str, str]]:
     """What stands below the table, of all cases: a name and what there is to say."""
     named = {
         "valid calls": "valid",
+        "the right tools where calls are due, whatever the arguments (selection)": "selection",
         "some call where one is due (relevance)": "relevance",
         "no call where no tool fits (irrelevance)": "irrelevance",
     }
@@ -141,15 +168,15 @@ def milliseconds(ms: float | None) -> str:
     return "-" if ms is None else f"{ms:.3g} ms" if ms < 1000 else f"{ms / 1000:.3g} s"
 
 
-def columns(rows: list[list[str]]) -> str:
-    """Rows as aligned text: the first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+def columns(lines: list[list[str]]) -> str:
+    """Lines of cells as aligned text: the first column to the left, the others to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(
             cell.rjust(width) if at else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
-        for row in rows
+        for line in lines
     )
 
 
