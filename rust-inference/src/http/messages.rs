@@ -17,6 +17,28 @@ pub(super) fn messages(request: &mut Fields) -> Result<Vec<Message>, ApiError> {
     Ok(joined(messages.collect::<Result<_, _>>()?))
 }
 
+/// The results of an assistant's calls, in the order of the calls: the model's format has no ids, so that of two calls of
+/// one tool it knows by the order which result is whose.
+fn order_results(messages: &mut [Message]) {
+    let mut rest = messages;
+    while let Some((first, others)) = rest.split_first_mut() {
+        let results = (others.iter())
+            .take_while(|message| message.role == "tool")
+            .count();
+        let place = |result: &Message| {
+            let mut ids = first.tool_calls.iter().map(|call| &call.id);
+            ids.position(|id| *id == result.tool_call_id)
+        };
+        if let Some(results) = others
+            .get_mut(..results)
+            .filter(|_| first.role == "assistant")
+        {
+            results.sort_by_key(|result| place(result).unwrap_or(usize::MAX));
+        }
+        rest = others;
+    }
+}
+
 /// Clients write what they have to say before a conversation as several messages; the model knows one.
 pub(super) fn joined(messages: Vec<Message>) -> Vec<Message> {
     let instructs = |message: &Message| ["system", "developer"].contains(&message.role.as_str());
@@ -30,6 +52,7 @@ pub(super) fn joined(messages: Vec<Message>) -> Vec<Message> {
             _ => joined.push(message),
         }
     }
+    order_results(&mut joined);
     joined
 }
 
@@ -209,6 +232,27 @@ mod tests {
             said("system", "D"),
         ];
         assert_eq!(read(&list).unwrap(), expected);
+    }
+
+    #[test]
+    fn results_stand_in_the_order_of_their_calls() {
+        let call = |id| json!({"id": id, "function": {"name": "f"}});
+        let result = |id| json!({"role": "tool", "tool_call_id": id, "content": ""});
+        let calls = json!({"role": "assistant", "tool_calls": [call("b"), call("a")]});
+        let list = [
+            calls.clone(),
+            result("c"),
+            result("a"),
+            result("b"),
+            calls,
+            result("a"),
+        ];
+        let read = read(&json!(list)).unwrap();
+        let ids: Vec<&str> = read
+            .iter()
+            .map(|message| message.tool_call_id.as_str())
+            .collect();
+        assert_eq!(ids, ["", "b", "a", "c", "", "a"]);
     }
 
     #[test]
