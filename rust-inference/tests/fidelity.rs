@@ -237,7 +237,7 @@ fn smaller_weights_cost_little() {
             (1e-6, 1e-4, 99.9),
         ),
         ("q8", Weights::Q8, (6e-4, 0.03, 99.0), (1e-4, 0.03, 99.8)),
-        ("q4", Weights::Q4, (0.05, 1.0, 92.0), (0.007, 0.8, 98.5)),
+        ("q4", Weights::Q4, (0.05, 1.0, 92.0), (0.009, 2.4, 98.5)),
     ] {
         let cost = Cost::of(&exact, &model(weights), &groups);
         for (of, (mean, most, agreement)) in [(&cost.read, read), (&cost.written, written)] {

@@ -39,7 +39,7 @@ async fn client(server: &Server) -> Client {
 /// Greedy, the model repeats itself until its context is full: thousands of tokens.
 fn endless() -> Generate {
     Generate {
-        input: Some(Input::Prompt("<bos>word word word word".to_owned())),
+        input: Some(Input::Prompt("<bos>Hello".to_owned())),
         stream: true,
         ..Generate::default()
     }
@@ -202,7 +202,7 @@ async fn a_client_that_vanishes_in_full_flow_frees_the_model() {
     let server = server();
     let mut wire = server.connect();
     wire.send(&serde_json::json!({"id": 1, "generate": {
-        "prompt": "<bos>word word word word", "stream": true}}));
+        "prompt": "<bos>Hello", "stream": true}}));
     assert!(wire.next().unwrap()["delta"].is_object());
     let since = Instant::now();
     drop(wire);

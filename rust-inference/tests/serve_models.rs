@@ -174,7 +174,7 @@ fn models_make_room_for_each_other_and_one_that_cannot_fit_is_refused() {
         checkpoint(&room.path().join("a")),
         checkpoint(&room.path().join("b")),
     );
-    // Each file has 6.4 MiB; the first model's weights are half of that in memory.
+    // Each file has 11.5 MiB; the first model's weights are half of that in memory.
     let flags = |mib: &'static str| {
         let (a, b) = (format!("a={a}"), format!("b={b}"));
         [
@@ -192,7 +192,7 @@ fn models_make_room_for_each_other_and_one_that_cannot_fit_is_refused() {
         let flags: [String; 8] = flags(mib);
         Server::start(&flags.each_ref().map(String::as_str))
     };
-    let server = start("11");
+    let server = start("19");
     for (asked, others) in [("a", "b"), ("b", "a"), ("a", "b")] {
         let answer = server.generate(&words(asked));
         assert_eq!(answer["done"]["model"], asked, "{answer}");
@@ -200,11 +200,11 @@ fn models_make_room_for_each_other_and_one_that_cannot_fit_is_refused() {
     }
     assert_eq!(state(&server, "tiny"), "loaded");
     drop(server);
-    let server = start("8");
+    let server = start("14");
     let error = &server.generate(&words("a"))["error"];
     assert_eq!(error["code"], "RESOURCE_EXHAUSTED");
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("\"a\" may take 7 MiB"), "{message}");
+    assert!(message.contains("\"a\" may take 12 MiB"), "{message}");
     assert!(error["hint"].as_str().unwrap().contains("--models-mib"));
     assert_eq!(server.generate(&words(""))["done"]["model"], "tiny");
 }

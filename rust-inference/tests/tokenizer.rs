@@ -62,7 +62,7 @@ impl Both {
 }
 
 static DEFAULT: LazyLock<Both> =
-    LazyLock::new(|| Both::of(&embedded::files().tokenizer().unwrap(), 5133));
+    LazyLock::new(|| Both::of(&embedded::files().tokenizer().unwrap(), 8192));
 
 /// As large as Gemma's, of the same kinds.
 static LARGE: LazyLock<Both> = LazyLock::new(|| {
@@ -223,7 +223,7 @@ fn a_tokenizer_of_another_kind_is_left_to_the_library() {
         },
     ];
     for (at, change) in changes.into_iter().enumerate() {
-        if let Ok(tokenizer) = Tokenizer::load(&changed(change), 5134) {
+        if let Ok(tokenizer) = Tokenizer::load(&changed(change), 8193) {
             assert!(tokenizer.flat().is_none(), "change {at}");
         }
     }
@@ -246,7 +246,7 @@ fn merges_as_older_files_list_them_and_limits_of_length_change_nothing() {
         json["truncation"] =
             json!({"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0});
     });
-    let older = Both::of(&json, 5133);
+    let older = Both::of(&json, 8192);
     let text = "How many miles are in 12 kilometres of the road?";
     older.check(text);
     let ids = |tokenizer: &Tokenizer| tokenizer.encode(&[Piece::Text(text)]).unwrap();
@@ -257,11 +257,11 @@ fn merges_as_older_files_list_them_and_limits_of_length_change_nothing() {
 #[test]
 fn a_control_token_that_the_embedding_has_no_row_for_does_not_exist() {
     let json = changed(|json| {
-        let added = json!({"id": 5133, "content": "<image_soft_token>", "special": true, "normalized": false,
+        let added = json!({"id": 8192, "content": "<image_soft_token>", "special": true, "normalized": false,
             "lstrip": false, "rstrip": false, "single_word": false});
         json["added_tokens"].as_array_mut().unwrap().push(added);
     });
-    let both = Both::of(&json, 5133);
+    let both = Both::of(&json, 8192);
     for tokenizer in [&both.compact, &both.library] {
         assert_eq!(tokenizer.control("<image_soft_token>"), None);
         assert_eq!(tokenizer.control("<escape>"), Some(13));

@@ -44,7 +44,7 @@ RESPONSE_TOOLS = [{"type": "function", "strict": False, **tool} for tool in (UNI
 # An answer that lasts as long as it is let: each number takes tokens, and a context has room for some thousands.
 NUMBERS = {
     "type": "object",
-    "properties": {"numbers": {"type": "array", "items": {"type": "integer"}, "minItems": 1000}},
+    "properties": {"numbers": {"type": "array", "items": {"type": "integer", "minimum": 1000}, "minItems": 1000}},
     "required": ["numbers"],
     "additionalProperties": False,
 }

@@ -81,5 +81,5 @@ def test_an_answer_that_cannot_be_written_is_told() -> None:
 def test_a_question_with_standard_descriptors_closed_ends(closed: str, status: int) -> None:
     ran = run("sh", "-c", f'exec "$0" ask Hello {closed}', BIN / "callspan")
     assert ran.status == status, ran.stderr
-    assert ("Hello!" in ran.stdout) == (status == 0)
+    assert ("answer    Hello" in ran.stdout) == (status == 0)
     assert ("cannot write to stdout" in ran.stderr) == (closed == ">&-")

@@ -263,7 +263,7 @@ mod tests {
     const JSON: &[u8] = include_bytes!("../../../models/default/tokenizer.json");
 
     fn tokenizer() -> Tokenizer {
-        Tokenizer::load(JSON, 5133).unwrap()
+        Tokenizer::load(JSON, 8192).unwrap()
     }
 
     fn decode(tokenizer: &Tokenizer, ids: &[u32]) -> String {

@@ -18,7 +18,7 @@ const MIB: usize = 1 << 20;
 fn tools(model: &Model) -> Vec<u32> {
     let tools = tokens(
         model,
-        &"<bos>set_alarm{hour: the hour, label: what it is for} ".repeat(50),
+        &"<bos>set_alarm{hour: the hour, label: what it is for} ".repeat(100),
     );
     assert!(tools.len() > model.config.sliding_window + 100);
     tools
