@@ -83,8 +83,13 @@ def test_ctrl_c_keeps_what_came(cases, tmp_path, capsys):
             os.kill(os.getpid(), signal.SIGINT)
         return said or NOBODY
 
-    with openai(answer) as url:
-        assert main([cases, "--openai", url, "--out", str(tmp_path)]) == 130
+    # What starts in the background ignores it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with openai(answer) as url:
+            assert main([cases, "--openai", url, "--out", str(tmp_path)]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     made = json.loads((tmp_path / "report.json").read_text())
     assert (made["all"]["cases"], made["ended"]) == (2, {"of": 5, "why": "interrupted"})
     assert capsys.readouterr().out.startswith("only the first 2 of 5 cases: interrupted\n")
