@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Executor, call, command, descendants, ended, error_of, gone};
+use common::{Executor, call, command, descendants, ended, error_of, gone, state_of};
 use ipc::proto::{Health, Meta, RunCode, ToolResult, frame::Body};
 
 const TOOLS: &str = r#"
@@ -266,6 +266,13 @@ async fn no_worker_outlives_its_supervisor() {
     spare(&executor).await;
     let workers = descendants(executor.process.id());
     assert!(workers.len() >= 3, "{workers:?}");
+    // The session's has been told to stop. Of one that is still on its way to that the kernel does not know that it must
+    // be woken.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !workers.iter().any(|worker| state_of(*worker) == Some('T')) {
+        assert!(Instant::now() < deadline, "no session rests: {workers:?}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     executor.process.kill().unwrap();
     for worker in workers {
         gone(worker).await;

@@ -217,17 +217,17 @@ pub async fn only_child(zygote: i32) -> i32 {
     }
 }
 
+/// A process's state as `/proc/PID/stat` tells it: R, S, T for stopped …; none of one that is gone.
+pub fn state_of(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(") ").next()?.chars().next()
+}
+
 /// Waits until a process is gone (or only waits to be reaped).
 pub async fn gone(pid: i32) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        if stat.is_empty()
-            || stat
-                .rsplit(')')
-                .next()
-                .is_some_and(|rest| rest.starts_with(" Z"))
-        {
+        if matches!(state_of(pid), None | Some('Z')) {
             return;
         }
         assert!(Instant::now() < deadline, "process {pid} lives on");
