@@ -71,7 +71,7 @@ def test_bf16_and_less_memory_train_as_well(tuned, conversations, tmp_path):
     asked = ["--base", greenhouse.DEFAULT, "--data", conversations, "--validation", conversations, "--max-steps", 6]
     asked += ["--out", tmp_path / "out", "--lora", "--learning-rate", 2e-3]
     done, _ = greenhouse.train(*asked, "--precision", "bf16", "--gradient-checkpointing")
-    assert done["first_loss"] == pytest.approx(tuned.done["first_loss"], rel=0.01)
+    assert done["first_loss"] == pytest.approx(tuned.done["first_loss"], rel=0.03)
     assert done["validation_loss"] < done["first_loss"]
     weights = load_file(tmp_path / "out" / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}

@@ -103,4 +103,5 @@ class Server:
     def score(self, prompt: str, completion: str) -> list[tuple[int, float]]:
         """The completion's tokens behind a prompt, and the logarithms of their probabilities."""
         found = self.ask("score", {"prompt": prompt, "completion": completion})["scores"]["logprobs"]
-        return [(token["id"], token["logprob"]) for token in found]
+        # A zero, of a token that is certain, is left out as all defaults are.
+        return [(token["id"], token.get("logprob", 0.0)) for token in found]
