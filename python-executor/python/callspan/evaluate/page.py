@@ -4,7 +4,7 @@ import html
 import json
 from typing import Any
 
-from callspan.evaluate.report import milliseconds, percent, remark, rows, summary
+from callspan.evaluate.report import cells, percent, remark, rows, summary
 
 _STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em;color:#222}
 body{background:#fff}table{border-collapse:collapse;width:100%}
@@ -54,18 +54,9 @@ def _figures(groups: list[tuple[str, dict[str, Any]]]) -> str:
     head = "".join(f"<th{' class=n' * (at > 0)}>{name}</th>" for at, name in enumerate(_COLUMNS))
     lines = []
     for name, group in groups:
-        right, latency = group["right"], group["latency_ms"]
-        cells = [
-            str(group["cases"]),
-            percent(right["rate"]),
-            f"{percent(right['low'])} to {percent(right['high'])}",
-            percent(group["strict"]["rate"]),
-            percent(group["selection"]["rate"]),
-            percent(group["valid"]["rate"]),
-            milliseconds(latency["median"]["ms"]),
-            milliseconds(latency["p95"]["ms"]),
-        ]
-        lines.append(f"<tr><td>{_text(name)}</td>" + "".join(f"<td class=n>{cell}</td>" for cell in cells) + "</tr>")
+        *rates, median, p95 = cells(group)
+        row = [*rates, percent(group["valid"]["rate"]), median, p95]
+        lines.append(f"<tr><td>{_text(name)}</td>" + "".join(f"<td class=n>{cell}</td>" for cell in row) + "</tr>")
     return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
 

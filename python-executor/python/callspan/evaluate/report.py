@@ -105,23 +105,24 @@ def _time(values: list[float], q: float) -> dict[str, Any]:
 
 def table(made: dict[str, Any]) -> str:
     """The report as lines of text."""
-    cells = [["", "cases", "right", "95 %", "strict", "tools", "median", "p95"]]
-    for name, group in rows(made):
-        latency = group["latency_ms"]
-        cells.append(
-            [
-                name,
-                str(group["cases"]),
-                percent(group["right"]["rate"]),
-                f"{percent(group['right']['low'])} to {percent(group['right']['high'])}",
-                percent(group["strict"]["rate"]),
-                percent(group["selection"]["rate"]),
-                milliseconds(latency["median"]["ms"]),
-                milliseconds(latency["p95"]["ms"]),
-            ]
-        )
-    lines = [columns(cells), "", *(f"{name}: {said}" for name, said in summary(made["all"]))]
+    told = [["", "cases", "right", "95 %", "strict", "tools", "median", "p95"]]
+    told += [[name, *cells(group)] for name, group in rows(made)]
+    lines = [columns(told), "", *(f"{name}: {said}" for name, said in summary(made["all"]))]
     return "\n".join([remark(made), "", *lines] if remark(made) else lines)
+
+
+def cells(group: dict[str, Any]) -> list[str]:
+    """The figures of a row, as a person reads them."""
+    right, latency = group["right"], group["latency_ms"]
+    return [
+        str(group["cases"]),
+        percent(right["rate"]),
+        f"{percent(right['low'])} to {percent(right['high'])}",
+        percent(group["strict"]["rate"]),
+        percent(group["selection"]["rate"]),
+        milliseconds(latency["median"]["ms"]),
+        milliseconds(latency["p95"]["ms"]),
+    ]
 
 
 def remark(made: dict[str, Any]) -> str:
