@@ -50,8 +50,13 @@ def write_model(model: Any, base: Path, out: Path, dtype: str) -> None:
     model = model.to(getattr(torch, dtype))
     model.save_pretrained(out)
     (out / "config.json").write_text(json.dumps(bases.config_of(base, dtype), indent=2) + "\n", "utf-8")
+    write_tokenizer_and_ends(base, out)
+
+
+def write_tokenizer_and_ends(base: Path, out: Path) -> None:
+    """The base's tokenizer with our template, and its generation_config.json with all tokens that end an answer."""
+    bases.write_tokenizer(base, out, template())
     kept = base / "generation_config.json"
     generation = bases.read_json(kept) if kept.is_file() else {}
-    generation["eos_token_id"] = bases.ends(models.tokenizer(base), generation.get("eos_token_id"))
+    generation["eos_token_id"] = bases.ends(models.tokenizer(out), generation.get("eos_token_id"))
     (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", "utf-8")
-    bases.write_tokenizer(base, out, template())

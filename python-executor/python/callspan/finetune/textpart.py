@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from callspan.finetune import bases, models, results
+from callspan.finetune import bases, results
 from callspan.finetune.errors import FinetuneError
 
 # Older and newer checkpoints name it otherwise.
@@ -50,8 +50,4 @@ def write(folder: Path, out: Path) -> None:
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     (out / "config.json").write_text(json.dumps(bases.config_of(out, dtype), indent=2) + "\n", "utf-8")
-    kept = folder / "generation_config.json"
-    generation = bases.read_json(kept) if kept.is_file() else {}
-    bases.write_tokenizer(folder, out, results.template())
-    generation["eos_token_id"] = bases.ends(models.tokenizer(out), generation.get("eos_token_id"))
-    (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", "utf-8")
+    results.write_tokenizer_and_ends(folder, out)

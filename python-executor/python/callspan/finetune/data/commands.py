@@ -23,7 +23,7 @@ def run(command: Callable[[], str]) -> int:
         sys.stderr.write(f"{trouble}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"error: {error.filename}: {error.strerror}\n" if error.filename else f"error: {error}\n")
+        sys.stderr.write(f"{told(error)}\n")
         return 1
     except ValueError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -32,6 +32,11 @@ def run(command: Callable[[], str]) -> int:
         return 130
     sys.stdout.write(f"{done}\n")
     return 0
+
+
+def told(error: OSError) -> str:
+    """What the system said of a file, by the file's name."""
+    return f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}"
 
 
 def at_least_one(text: str) -> int:

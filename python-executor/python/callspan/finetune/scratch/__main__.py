@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from callspan.evaluate.errors import Trouble
-from callspan.finetune.data.commands import WRITE_IT, at_least_one, readable
+from callspan.finetune.data.commands import WRITE_IT, at_least_one, readable, told
 from callspan.finetune.errors import say
 from callspan.finetune.scratch import launch
 from callspan.finetune.scratch.model import SIZES
@@ -109,7 +109,7 @@ def main() -> int:
     except Trouble as trouble:
         say(str(trouble))
     except OSError as error:
-        say(f"error: {error.filename}: {error.strerror}" if error.filename else f"error: {error}")
+        say(told(error))
     except (ValueError, ImportError) as error:
         say(f"error: {error}")
     return 2
