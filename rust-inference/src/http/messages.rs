@@ -39,7 +39,8 @@ fn order_results(messages: &mut [Message]) {
     }
 }
 
-/// Clients write what they have to say before a conversation as several messages; the model knows one.
+/// Clients write what they have to say before a conversation as several messages, and results in any order; the model
+/// knows one message, and the calls' order.
 pub(super) fn joined(messages: Vec<Message>) -> Vec<Message> {
     let instructs = |message: &Message| ["system", "developer"].contains(&message.role.as_str());
     let mut joined: Vec<Message> = Vec::with_capacity(messages.len());
