@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from callspan.finetune.data import formats, natural, wire
+from callspan.finetune.data.annotations import sentence
 from callspan.finetune.data.families import HERE, Family, FamilyError, read_directory, read_families
 from callspan.finetune.data.generate import Generator
 from callspan.finetune.data.kinds import Kind
@@ -15,6 +16,8 @@ from callspan.finetune.data.pools import read_pools
 from callspan.finetune.data.requests import draw_request
 from callspan.finetune.data.sides import held_out_family
 from callspan.finetune.data.tools import draw_tool, words
+from callspan.finetune.data.turns.after import dialogue
+from callspan.finetune.data.turns.asked import Source
 from callspan.finetune.data.world import World
 
 
@@ -295,7 +298,11 @@ def test_data_sets_become_sentences_and_dialogues(tmp_path):
         turn("u", "Bergen, next Friday", intent="GetWeather", state={"city": "Bergen"}),
         turn("s", "cold", acts=[], call={"method": "GetWeather"}),
     ]
-    put("sgd-dialogues.jsonl", {"turns": turns})
+    anywhere = [
+        turn("u", "is it cold? anywhere will do", intent="GetWeather", state={"city": "dontcare"}),
+        turn("s", "which day?", acts=["REQUEST:date"]),
+    ]
+    put("sgd-dialogues.jsonl", {"turns": turns}, {"turns": anywhere})
     out = tmp_path / "natural.jsonl"
     assert natural.main(["--data", str(data), "--out", str(out)]) == 0
     rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
@@ -303,8 +310,25 @@ def test_data_sets_become_sentences_and_dialogues(tmp_path):
     assert any(row.get("say") == "will I get wet" for row in rows)
     assert any("=six|six}" in row.get("say", "") for row in rows)
     assert any("=Bergen|Bergen}" in row.get("say", "") for row in rows)
-    assert [len(row["turns"]) for row in rows if "turns" in row] == [1, 3]
-    assert "sgd_Weather_1_GetWeather" in World(True, out).dialogues
+    assert [len(row["turns"]) for row in rows if "turns" in row] == [1, 3, 1]
+    world = World(True, out)
+    assert "sgd_Weather_1_GetWeather" in world.dialogues
+    # Where any will do, nothing is asked, and nothing that is required left out of a call.
+    world.dialogues["sgd_Weather_1_GetWeather"][:2] = []
+    source = Source(world, random.Random(1))
+    for _ in range(20):
+        tool = draw_tool(world.by_key["sgd_Weather_1_GetWeather"], source.rng)
+        assert (dialogue(source, tool) is None) == ("city" in tool.required)
+
+
+def test_a_sentence_loses_nothing_that_no_argument_takes(tmp_path):
+    ring = "== ring\nnames: ring\nbeside: bell\narg who string\n  slot: person, relation\n"
+    ring, hum = families(f"{ring}== hum\nnames: hum\n", tmp_path)
+    assert sentence(ring, [("ring ", ""), ("mom", "relation")]) == "ring {who=mom|mom}"
+    assert sentence(ring, [("ring the ", ""), ("bell", "bell"), (" for ", ""), ("Ann", "person")])
+    assert sentence(ring, [("ring at ", ""), ("six", "time")]) is None
+    assert sentence(ring, [("ring ", ""), ("mom", "relation"), (" or ", ""), ("Ann", "person")]) is None
+    assert sentence(hum, [("hum at ", ""), ("six", "time")]) == "hum at six"
 
 
 def test_numbers_are_drawn_within_their_bounds(worlds):

@@ -34,9 +34,10 @@ def canonical(arg: Arg, text: str) -> str | None:
 def sentence(family: Family, runs: Iterable[tuple[str, str]]) -> str | None:
     """A sentence in the family format, of texts and what marks them: `("San Jose", "city")`, or `""` for nothing.
 
-    There is none if a text cannot be written so, or a value not be had by its argument.
+    There is none if a text cannot be written so, or a value not be had by its argument. Nor if no argument is for what
+    is marked: a call without it would do something else than what was asked for.
     """
-    by_slot = {arg.slot: arg for arg in family.args.values() if arg.slot}
+    by_slot = {slot: arg for arg in family.args.values() for slot in arg.slots}
     filled: set[str] = set()
     out = []
     for text, slot in runs:
@@ -44,6 +45,9 @@ def sentence(family: Family, runs: Iterable[tuple[str, str]]) -> str | None:
             return None
         arg = by_slot.get(slot)
         if arg is None:
+            # A tool without arguments is called the same whatever was said.
+            if slot and family.args and slot not in family.beside:
+                return None
             out.append(text)
             continue
         value = canonical(arg, text)

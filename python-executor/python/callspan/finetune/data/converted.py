@@ -16,10 +16,13 @@ from callspan.finetune.data.sides import held_out_family, held_out_sentence
 
 @dataclass(slots=True)
 class Dialogue:
-    """User's and model's turns, up to the user's last one; and what was said by then, by argument's path."""
+    """User's and model's turns, up to the user's last one; and what was said by then, by argument's path.
+
+    A value is nothing where the person said that any will do.
+    """
 
     turns: list[tuple[str, str]]
-    values: dict[str, str]
+    values: dict[str, str | None]
 
 
 @dataclass(slots=True)
@@ -82,7 +85,7 @@ def _take(row: dict[str, Any], by_key: dict[str, Family], found: Natural, traini
         values = [(slot.arg, slot.value, slot.words) for slot in phrase.slots()]
         family.says.append(phrase)
     elif row["seen"] == training:
-        values = [(path, value, value) for path, value in row["values"].items()]
+        values = [(path, value, value or "") for path, value in row["values"].items()]
         turns = [(who, text) for who, text in row["turns"]]
         found.dialogues.setdefault(family.key, []).append(Dialogue(turns, row["values"]))
     for path, value, _ in values:

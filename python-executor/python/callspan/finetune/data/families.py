@@ -31,8 +31,8 @@ class Arg:
     names: tuple[str, ...] = ()
     abouts: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
-    # The slot of a data set that fills it.
-    slot: str = ""
+    # The annotations of a data set that fill it.
+    slots: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -52,6 +52,8 @@ class Family:
     replies: tuple[str, ...] = ()
     # Of a data set's intent that is small talk, and no tool: what is answered.
     chat: tuple[str, ...] = ()
+    # Annotations of a data set that only name what the tool is for, and that a call loses nothing without.
+    beside: tuple[str, ...] = ()
     # A data set's intent that is not used.
     skipped: bool = False
 
@@ -126,6 +128,8 @@ def _line(line: str, family: Family, arg: Arg | None, inside: bool) -> None:
         family.replies += parts(rest)
     elif word == "chat":
         family.chat += parts(rest)
+    elif word == "beside":
+        family.beside += parts(rest, ",")
     elif word == "skip":
         family.skipped = True
     else:
@@ -140,7 +144,7 @@ def _line_of_arg(word: str, rest: str, arg: Arg) -> None:
     elif word == "ask":
         arg.asks += parts(rest)
     else:
-        arg.slot = rest
+        arg.slots = parts(rest, ",")
 
 
 def _check(family: Family) -> None:

@@ -118,14 +118,20 @@ def _asked_or_called(following: list[Row], intent: str) -> bool:
     return (frame.get("call") or {}).get("method") == intent.rpartition("_")[2]
 
 
-def _state(family: Family, state: Row, said: str) -> dict[str, str] | None:
-    """The values by argument's path, the first of several accepted ones; nothing if one cannot be had from the text."""
-    values = {}
+def _state(family: Family, state: Row, said: str) -> dict[str, str | None] | None:
+    """The values by argument's path, the first of several accepted ones; nothing if one cannot be had from the text.
+
+    A value is null where the person said that any will do.
+    """
+    values: dict[str, str | None] = {}
     for arg in family.args.values():
-        given = state.get(arg.slot)
+        given = next((state[slot] for slot in arg.slots if slot in state), None)
         if isinstance(given, list):
             given = given[0] if given else None
-        if given is None or given == "dontcare":
+        if given is None:
+            continue
+        if given == "dontcare":
+            values[arg.path] = None
             continue
         value = canonical(arg, given)
         if value is None or (arg.kind.kind == "string" and given.lower() not in said):

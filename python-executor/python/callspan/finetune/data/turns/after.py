@@ -43,6 +43,11 @@ def dialogue(source: Source, tool: Tool) -> Turn | None:
     found: Dialogue = source.rng.choice(source.world.dialogues[tool.family.key])
     if any(path not in tool.params for path in found.values):
         return None
-    values = {path: literal(tool.family.args[path].kind, value) for path, value in found.values.items()}
+    if any(value is None and path in tool.required for path, value in found.values.items()):
+        # Any will do, but the tool needs one: neither a question nor a call without it would be right.
+        return None
+    values = {
+        path: literal(tool.family.args[path].kind, value) for path, value in found.values.items() if value is not None
+    }
     messages = [says(text) if who == "u" else answers(text) for who, text in found.turns]
     return expect(source, tool, messages, values)
