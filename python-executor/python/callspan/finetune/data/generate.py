@@ -38,6 +38,8 @@ MIX = {
     "error": 0.02,
     "later": 0.02,
 }
+# How often an answer is after several calls, if the tools have such a request.
+SEVERAL = 0.5
 
 
 class Generator:
@@ -102,6 +104,11 @@ class Generator:
             return parallel(source, tools)
         if kind == "multi":
             return multi(source, tool)
+        failed = kind == "error"
+        if (failed or kind == "answer") and rng.random() < SEVERAL:
+            called = parallel(source, tools) or multi(source, tool)
+            if called is not None:
+                return answer(source, called, failed)
         if tool.family.key in self.world.dialogues and (kind == "vague" or rng.random() < 0.8):
             return dialogue(source, tool)
         drawn = request(source, tool, vague=kind == "vague")
@@ -112,8 +119,8 @@ class Generator:
         if turn.kind == "ask":
             # The value alone, as an answer to the question, makes the next turn.
             return supplied(source, tool, turn, values) if rng.random() < 0.35 else turn
-        if kind in ("answer", "error"):
-            return answer(source, tool, turn, values, failed=kind == "error")
+        if failed or kind == "answer":
+            return answer(source, turn, failed)
         return later(source, tools, turn) if kind == "later" else turn
 
 

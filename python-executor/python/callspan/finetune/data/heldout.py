@@ -43,7 +43,7 @@ def case(sample: Sample, turn: Turn, number: int) -> dict[str, Any]:
         "kind": kind,
         "family": turn.origin,
         "tools": sample.tools,
-        "messages": [as_openai(message) for message in turn.messages],
+        "messages": as_openai(turn.messages),
         "expect": _expected(turn),
     }
 

@@ -36,18 +36,19 @@ def draw_result(tool: Tool, values: dict[str, Any], drawer: Values, rng: random.
 
 
 def tell(tool: Tool, values: dict[str, Any], result: dict[str, Any], rng: random.Random) -> str:
-    """The answer that tells a result: a sentence of the family's, if it has all its fields, or one that names each."""
+    """The answer that tells a result: a sentence of the family's, if all that it speaks of is there, or each field."""
     told = values | result
-    fits = [reply for reply in tool.family.replies if _fits(reply, told)]
+    fits = [reply for reply in tool.family.replies if _fits(reply, told, result)]
     if fits and rng.random() < 0.4:
         return FIELD.sub(lambda found: show(told[found[1]]), rng.choice(fits))
     return name_fields(result)
 
 
-def _fits(reply: str, told: dict[str, Any]) -> bool:
-    """Whether a sentence tells something, and all of it is there."""
+def _fits(reply: str, told: dict[str, Any], result: dict[str, Any]) -> bool:
+    """Whether a sentence tells something of the result, not of the arguments alone, and all of it is there."""
     fields = FIELD.findall(reply)
-    return bool(fields) and all(field in told for field in fields) and "{" not in FIELD.sub("", reply)
+    whole = all(field in told for field in fields) and "{" not in FIELD.sub("", reply)
+    return whole and any(field in result for field in fields)
 
 
 def name_fields(result: dict[str, Any]) -> str:

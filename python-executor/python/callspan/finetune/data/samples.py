@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,8 @@ class Turn:
     about: list[str] = field(default_factory=list)
     # Which family or data set it came from.
     origin: str = ""
+    # Of `call` and `parallel`: the tools called, each with its values by argument's path.
+    made: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
 
     def prompt(self) -> str:
         """What stands behind the prefix, up to the model's turn."""
@@ -70,20 +73,27 @@ def returned(name: str, content: Any) -> Message:
     return {"role": "tool", "name": name, "content": content}
 
 
-def as_openai(message: Message) -> Message:
-    """A message as OpenAI's API has it: with ids, and arguments and results as JSON in a text."""
-    out = dict(message)
-    if made := out.get("tool_calls"):
-        out["content"] = None
-        out["tool_calls"] = [
-            {
-                "id": f"call_{i}",
-                "type": "function",
-                "function": one["function"] | {"arguments": json.dumps(one["function"]["arguments"])},
-            }
-            for i, one in enumerate(made)
-        ]
-    if out["role"] == "tool":
-        # No sample has more than one result after a message.
-        out |= {"tool_call_id": "call_0", "content": json.dumps(out["content"], ensure_ascii=False)}
-    return out
+def as_openai(messages: Iterable[Message]) -> list[Message]:
+    """Messages as OpenAI's API has them: with ids, and arguments and results as JSON in a text."""
+    found = []
+    results = 0
+    for message in messages:
+        out = dict(message)
+        if made := out.get("tool_calls"):
+            out["content"] = None
+            out["tool_calls"] = [
+                {
+                    "id": f"call_{i}",
+                    "type": "function",
+                    "function": one["function"] | {"arguments": json.dumps(one["function"]["arguments"])},
+                }
+                for i, one in enumerate(made)
+            ]
+        if out["role"] == "tool":
+            # Results stand in the order of their calls.
+            out |= {"tool_call_id": f"call_{results}", "content": json.dumps(out["content"], ensure_ascii=False)}
+            results += 1
+        else:
+            results = 0
+        found.append(out)
+    return found

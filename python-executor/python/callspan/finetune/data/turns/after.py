@@ -12,18 +12,24 @@ from callspan.finetune.data.tools import Tool
 from callspan.finetune.data.turns.asked import Source, expect, request, typed
 
 
-def answer(source: Source, tool: Tool, called: Turn, values: dict[str, Any], failed: bool) -> Turn:
-    """The answer after a call and its response."""
-    if failed:
-        error = draw_error(values, source.rng)
-        result: dict[str, Any] = {"error": error}
-        text, about = tell_error(error), [error]
-    else:
-        result = draw_result(tool, values, source.world.values, source.rng)
-        text = tell(tool, values, result, source.rng)
-        about = [show(value) for value in result.values() if show(value) in text]
-    messages = [*called.messages, called.answer, returned(tool.name, result)]
-    return Turn("error" if failed else "answer", messages, answers(text), about, called.origin)
+def answer(source: Source, called: Turn, failed: bool) -> Turn:
+    """The answer after calls and their responses: each is told, in the calls' order. One of them may have failed."""
+    messages = [*called.messages, called.answer]
+    wrong = source.rng.randrange(len(called.made)) if failed else None
+    texts: list[str] = []
+    about: list[str] = []
+    for i, (tool, values) in enumerate(called.made):
+        if i == wrong:
+            error = draw_error(values, source.rng)
+            result: dict[str, Any] = {"error": error}
+            texts.append(tell_error(error))
+            about.append(error)
+        else:
+            result = draw_result(tool, values, source.world.values, source.rng)
+            texts.append(tell(tool, values, result, source.rng))
+            about += [show(value) for value in result.values() if show(value) in texts[-1]]
+        messages.append(returned(tool.name, result))
+    return Turn("error" if failed else "answer", messages, answers(" ".join(texts)), about, called.origin)
 
 
 def later(source: Source, tools: list[Tool], turn: Turn) -> Turn:
@@ -33,7 +39,7 @@ def later(source: Source, tools: list[Tool], turn: Turn) -> Turn:
     if drawn is None or other.missing(drawn.values[0]):
         return turn
     first = expect(source, other, [typed(source, drawn)], drawn.values[0])
-    done = answer(source, other, first, drawn.values[0], failed=False)
+    done = answer(source, first, failed=False)
     turn.messages = [*done.messages, done.answer, *turn.messages]
     return turn
 

@@ -45,7 +45,7 @@ def expect(source: Source, tool: Tool, messages: list[Message], values: dict[str
     origin = tool.family.key
     missing = tool.missing(values)
     if not missing:
-        return Turn("call", messages, calls((tool.name, tool.arguments(values))), [], origin)
+        return Turn("call", messages, calls((tool.name, tool.arguments(values))), [], origin, [(tool, values)])
     about = [tool.params[path] for path in missing]
     return Turn("ask", messages, answers(_question(source, tool, missing)), about, origin)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from callspan.finetune.data.manners import decorate, join
 from callspan.finetune.data.requests import draw_request
-from callspan.finetune.data.samples import Turn, calls, says
+from callspan.finetune.data.samples import Message, Turn, calls, says
 from callspan.finetune.data.tools import Tool
 from callspan.finetune.data.turns.asked import Source, request, typed
 
@@ -21,8 +23,7 @@ def multi(source: Source, tool: Tool) -> Turn | None:
     drawn = draw_request(tool.family, rng.choice(multis), tool.params, world.values, rng)
     if drawn is None or any(tool.missing(values) for values in drawn.values):
         return None
-    made = [(tool.name, tool.arguments(values)) for values in drawn.values]
-    return Turn("parallel", [typed(source, drawn)], calls(*made), [], tool.family.key)
+    return _turn(typed(source, drawn), [(tool, values) for values in drawn.values])
 
 
 def parallel(source: Source, tools: list[Tool]) -> Turn | None:
@@ -35,7 +36,8 @@ def parallel(source: Source, tools: list[Tool]) -> Turn | None:
 
 def _joined(source: Source, tools: list[Tool]) -> Turn | None:
     """The requests for these tools, one after the other in one message."""
-    texts, made = [], []
+    texts: list[str] = []
+    made: list[tuple[Tool, dict[str, Any]]] = []
     value_first = False
     for tool in tools:
         drawn = request(source, tool)
@@ -43,8 +45,13 @@ def _joined(source: Source, tools: list[Tool]) -> Turn | None:
             return None
         value_first = value_first or drawn.value_first
         texts.append(drawn.text)
-        made.append((tool.name, tool.arguments(drawn.values[0])))
+        made.append((tool, drawn.values[0]))
     if made[0] == made[1]:
         return None
     text = decorate(join(texts, source.rng, value_first), source.rng, value_first)
-    return Turn("parallel", [says(text)], calls(*made), [], tools[0].family.key)
+    return _turn(says(text), made)
+
+
+def _turn(said: Message, made: list[tuple[Tool, dict[str, Any]]]) -> Turn:
+    wanted = calls(*((tool.name, tool.arguments(values)) for tool, values in made))
+    return Turn("parallel", [said], wanted, [], made[0][0].family.key, made)
