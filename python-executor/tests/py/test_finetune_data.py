@@ -11,11 +11,8 @@ from callspan.finetune.data import formats, natural, wire
 from callspan.finetune.data.annotations import sentence
 from callspan.finetune.data.families import HERE, Family, FamilyError, read_directory, read_families
 from callspan.finetune.data.generate import Generator
-from callspan.finetune.data.kinds import Kind
 from callspan.finetune.data.pools import read_pools
-from callspan.finetune.data.replies import show
 from callspan.finetune.data.requests import draw_request
-from callspan.finetune.data.samples import as_openai
 from callspan.finetune.data.sides import held_out_family
 from callspan.finetune.data.tools import draw_tool, words
 from callspan.finetune.data.turns.after import dialogue
@@ -331,39 +328,3 @@ def test_a_sentence_loses_nothing_that_no_argument_takes(tmp_path):
     assert sentence(ring, [("ring at ", ""), ("six", "time")]) is None
     assert sentence(ring, [("ring ", ""), ("mom", "relation"), (" or ", ""), ("Ann", "person")]) is None
     assert sentence(hum, [("hum at ", ""), ("six", "time")]) == "hum at six"
-
-
-def test_numbers_are_drawn_within_their_bounds(worlds):
-    rng = random.Random(9)
-    for low, high in ((0, 100), (5, 30), (1, 2000), (-20, 40)):
-        for name in ("int", "num"):
-            for _ in range(300):
-                number, said = worlds[True].values.draw(Kind(name, low=low, high=high), rng)
-                assert low <= number <= high
-                assert said
-
-
-def test_every_result_of_several_calls_is_told_in_its_turn(worlds):
-    several = single = 0
-    for sample in islice(Generator(worlds[True], 10), 400):
-        for turn in (turn for turn in sample.turns if turn.kind == "answer"):
-            results = [message["content"] for message in turn.messages if message["role"] == "tool"]
-            several += len(results) > 1
-            single += len(results) == 1
-            for told in turn.about:
-                assert told in turn.answer["content"]
-            for result in results:
-                assert any(show(value) in turn.about for value in result.values()), (results, turn.answer)
-            ids = [one["tool_call_id"] for one in as_openai(turn.messages) if one["role"] == "tool"]
-            assert ids == [f"call_{i}" for i in range(len(results))]
-    assert several > single / 4
-
-
-def test_after_several_calls_one_error_leaves_the_other_results_told(worlds):
-    failed = [t for s in islice(Generator(worlds[True], 11), 600) for t in s.turns if t.kind == "error"]
-    several = [turn for turn in failed if len([m for m in turn.messages if m["role"] == "tool"]) > 1]
-    assert several
-    for turn in several:
-        results = [message["content"] for message in turn.messages if message["role"] == "tool"]
-        assert [set(result) == {"error"} for result in results].count(True) == 1
-        assert len(turn.about) > 1

@@ -80,7 +80,9 @@ def _verb_and_noun(values: Values, rng: random.Random) -> tuple[str, str]:
     """A verb, and an object of one word or two that may be part of a tool's name."""
 
     def word() -> str:
-        return rng.choice(values.pools["word"]).lower().replace(" ", "_")
+        # Not a word of other families: what is asked for would be for both.
+        found = rng.choice(values.pools["word"]) if rng.random() < 0.6 else values.coined(rng)
+        return found.lower().replace(" ", "_")
 
     verb, noun = rng.choice(VERBS), word()
     if rng.random() < 0.4:

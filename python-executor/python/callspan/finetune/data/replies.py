@@ -8,31 +8,48 @@ from typing import Any
 
 from callspan.finetune.data.kinds import Kind
 from callspan.finetune.data.tools import Tool, words
-from callspan.finetune.data.values import Values
+from callspan.finetune.data.values import Values, decimal
 from callspan.finetune.data.wording import ERRORS, FIELDS, STATES
 
-PHRASE = Kind("string", pool="phrase")
+# Texts in results: of these pools, which have words, names, and digits in every form.
+TEXTS = [
+    Kind("string", pool=pool)
+    for pool in (
+        *("phrase", "person", "full_name", "city", "code", "code", "date", "time", "phone", "file", "tag", "title"),
+        *("word", "message", "duration"),
+    )
+]
 FIELD = re.compile(r"\{([A-Za-z0-9_.]+)\}")
 
 
 def draw_result(tool: Tool, values: dict[str, Any], drawer: Values, rng: random.Random) -> dict[str, Any]:
     """A result: the family's own fields, or any."""
     family = tool.family
-    if family.returns and rng.random() < 0.75:
+    if family.returns and rng.random() < 0.6:
         out = {name: drawer.draw(kind, rng)[0] for name, kind in family.returns.items()}
     else:
         out = {}
         fields = (*FIELDS, *(words(param).replace(" ", "_") for param in tool.params.values()))
         for name in rng.sample(fields, rng.choice((1, 1, 2, 2, 3))):
-            state, whole = rng.choice(STATES), rng.randint(0, 500)
-            decimal = round(rng.uniform(0, 1000), rng.choice((1, 2, 4, 9)))
-            out[name] = rng.choice((state, whole, decimal, drawer.text(PHRASE, rng)))
+            out[name] = _anything(drawer, rng)
     for path in values:
         if path not in out and "." not in path and not isinstance(values[path], (dict, list)) and rng.random() < 0.12:
             out[path] = values[path]
     if rng.random() < 0.1:
         return {"value": next(iter(out.values()))}
     return out
+
+
+def _anything(drawer: Values, rng: random.Random) -> Any:
+    """What a field may hold: a state, a text, a whole number of any length or one with up to nine decimals."""
+    roll = rng.random()
+    if roll < 0.2:
+        return rng.choice(STATES)
+    if roll < 0.5:
+        return drawer.text(rng.choice(TEXTS), rng)
+    if roll < 0.7:
+        return rng.randint(0, 10 ** rng.choice((1, 2, 3, 3, 3, 4, 5, 6, 7, 9)))
+    return decimal(0, 10 ** rng.choice((-1, 0, 1, 2, 3, 4, 6)), rng.randint(1, 9), rng)
 
 
 def tell(tool: Tool, values: dict[str, Any], result: dict[str, Any], rng: random.Random) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
     """What stands between bars and ends of lines."""
     return tuple(part.strip() for part in re.split(r"[|\n]", text) if part.strip())
 
@@ -19,12 +19,12 @@ def _keyed(text: str) -> dict[str, str]:
 
 
 # Around a request, and no part of it. Nothing here is a time: "now" or "today" could be some tool's argument.
-BEFORE = _listed("""
+BEFORE = listed("""
     please | hey, | hi, | hello, | can you | could you | could you please | can you please | would you | I want you to
     I need you to | ok, | okay | alright, | hey there, | so, | quick one: | be so kind and | I'd like you to
     go ahead and | just
 """)
-AFTER = _listed("please | thanks | thank you | for me | if you can | if possible | would you | ok? | pls | will you?")
+AFTER = listed("please | thanks | thank you | for me | if you can | if possible | would you | ok? | pls | will you?")
 # Between the requests of one message.
 LINKS = (
     " and ",
@@ -41,27 +41,27 @@ LINKS = (
     " as well as ",
 )
 # Around a value that answers a question.
-SUPPLIED = _listed("{} | {} | {} | {} please | the {} | make it {} | I'd say {} | {}, thanks | use {}")
+SUPPLIED = listed("{} | {} | {} | {} please | the {} | make it {} | I'd say {} | {}, thanks | use {}")
 
 # Small talk: what is said, and the answer to each line.
 CHAT = (
     (
-        _listed("hello | hi | hi there | good morning | hey | hello there | good evening"),
+        listed("hello | hi | hi there | good morning | hey | hello there | good evening"),
         "Hello. What can I do for you?",
     ),
     (
-        _listed("""
+        listed("""
             who are you? | what are you? | hello, who are you? | what's your name? | are you a human?
             what can you do? | what can you help me with? | how can you help?
         """),
         "I am a small model that calls functions. Ask me for something that they can do.",
     ),
-    (_listed("thanks | thank you | great, thanks | thanks a lot | perfect, thank you | cheers"), "You are welcome."),
-    (_listed("bye | goodbye | see you | good night | that's all | see you later"), "Goodbye."),
+    (listed("thanks | thank you | great, thanks | thanks a lot | perfect, thank you | cheers"), "You are welcome."),
+    (listed("bye | goodbye | see you | good night | that's all | see you later"), "Goodbye."),
 )
 
 # What a developer says before the declarations; {} is a person, the others are of a date.
-SYSTEMS = _listed("""
+SYSTEMS = listed("""
     You are a helpful assistant. | You are a home assistant. | Be brief. | The user's name is {}. | You work for {}.
     Answer in English.
     Current date and time given in YYYY-MM-DDTHH:MM:SS format: 2026-{m:02}-{d:02}T{h:02}:{n:02}:00
@@ -69,7 +69,7 @@ SYSTEMS = _listed("""
 """)
 
 # What tools raise; {} is one of the call's values, {n} a number.
-ERRORS = _listed("""
+ERRORS = listed("""
     there is no {} | {} was not found | unknown value {} | {} is not allowed | no such thing: {} | {} does not exist
     {} is out of range | timed out | permission denied | the service did not answer | connection refused
     not enough money | the disk is full | {} is already in use | could not read {} | quota exceeded
@@ -79,15 +79,16 @@ ERRORS = _listed("""
     expected at most {n} characters | no result for {} | {}: no such file
 """)
 # Fields of a result, and what a text among them says.
-FIELDS = _listed("""
+FIELDS = listed("""
     status | count | id | name | total | price | result | message | state | unit | label | set | start | end | city
     score | size | title | date | level | owner | code | position | speed | distance | rate | words | left | next
-    average
+    average | value | number | time | phone | length | weight | temperature | reference | version | serial | balance
+    amount | percent | ratio | address | file
 """)
-STATES = _listed("ok | done | saved | sent | started | on | off | ready | pending | open | closed | confirmed | active")
+STATES = listed("ok | done | saved | sent | started | on | off | ready | pending | open | closed | confirmed | active")
 
 # Of tools that are made up on the spot: what they do, and parameters with their kinds as families write them.
-VERBS = _listed("""
+VERBS = listed("""
     get | show | list | find | search | read | check | count | measure | inspect | scan | test | verify | create | add
     make | build | draw | write | open | close | lock | unlock | start | stop | pause | resume | restart | enable
     disable | mute | unmute | hide | reveal | move | copy | rename | delete | remove | clear | reset | update | change
@@ -130,46 +131,21 @@ PARAMETERS = _keyed("""
     email: string email
     tags: list tag
     side: enum: left | right
+    number: int 0..99999999
+    reference: string code
+    phone: string phone
+    ratio: num 0..2
+    address: string street
+    start: string date
+    ids: list code
 """)
 
 # Words of tools' names that say little about what a tool is for.
 COMMON = frozenset(
-    _listed("""
+    listed("""
     get | set | find | search | create | make | add | list | show | check | start | stop | update | delete | remove
     send | open | close | lookup | look | up | fetch | query | read | view | new | change | control | manage | run | do
     info | information | status | details | data | my | a | the | to | for | of | in | on | by | with | from | and
     item | items
 """)
 )
-
-# Shapes of values that anybody may make up, and the pools that take them: names and words that nobody has heard before
-# are copied, not remembered. `Name` and `word` are drawn, each X is a letter, 999 a number of up to three digits.
-_SHAPES = """
-    Name: person | city | company | place | restaurant | hotel | street | app | project
-    Name Name: full_name | artist | author
-    Name word: song | movie
-    Name 9: product
-    word: folder | tag | team | word
-    word Name: album | book | podcast
-    word word: playlist | topic | phrase | item | device | event | food
-    word word word: title
-    word word word word: message
-    word the word: task
-    word the word word: sentence
-    word room: room
-    word-word: branch | repo | service
-    word-9: package | container | host
-    word9: username
-    word_word: table | column | database
-    word_word.ext: file
-    /word/word: path
-    word.com: domain
-    word@word.com: email
-    XX-999: code
-"""
-INVENTED = {pool: shape for shape, pools in _keyed(_SHAPES).items() for pool in _listed(pools)}
-SYLLABLES = _listed("""
-    ka | lo | mi | ra | ten | vel | dor | sa | ni | bru | pe | qui | sto | fa | gri | mal | wen | tor | zu | li | ha
-    bek | ro | ya | ster | na | dim | os | ul | ex
-""")
-EXTENSIONS = _listed("txt | pdf | csv | md | json | png | docx | xlsx | py | log | mp3 | zip")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from callspan.finetune.data.converted import Natural, read_natural
 from callspan.finetune.data.families import HERE, Family, read_directory
+from callspan.finetune.data.invent import rare_words
 from callspan.finetune.data.pools import read_pools
 from callspan.finetune.data.sides import held_out_family
 from callspan.finetune.data.unseen import named, unseen
@@ -30,7 +31,6 @@ class World:
         Without `written` there are the data sets' families only.
         """
         self.training = training
-        self.values = Values(read_pools(families / "pools"), training)
         everything = read_directory(families)
         self.written = [f for f in everything if written and held_out_family(f.key) != training]
         described = read_directory(families / "natural")
@@ -54,6 +54,7 @@ class World:
         for family in self.natural:
             self.sets[family.key.split("_")[0]].append(family)
         self.by_key = {f.key: f for f in (*self.written, *self.natural)}
+        self.values = Values(read_pools(families / "pools"), training, rare_words(list(self.by_key.values())))
         if not self.by_key:
             raise ValueError(f"no family is {'for training' if training else 'held out'} in {natural or families}")
         self.by_domain: dict[str, list[Family]] = defaultdict(list)

@@ -1,0 +1,41 @@
+"""What the generator's turns hold: results that are told, each in its turn."""
+
+from itertools import islice
+
+import pytest
+
+from callspan.finetune.data.generate import Generator
+from callspan.finetune.data.replies import show
+from callspan.finetune.data.samples import as_openai
+from callspan.finetune.data.world import World
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(True)
+
+
+def test_every_result_of_several_calls_is_told_in_its_turn(world):
+    several = single = 0
+    for sample in islice(Generator(world, 10), 400):
+        for turn in (turn for turn in sample.turns if turn.kind == "answer"):
+            results = [message["content"] for message in turn.messages if message["role"] == "tool"]
+            several += len(results) > 1
+            single += len(results) == 1
+            for told in turn.about:
+                assert told in turn.answer["content"]
+            for result in results:
+                assert any(show(value) in turn.about for value in result.values()), (results, turn.answer)
+            ids = [one["tool_call_id"] for one in as_openai(turn.messages) if one["role"] == "tool"]
+            assert ids == [f"call_{i}" for i in range(len(results))]
+    assert several > single / 4
+
+
+def test_after_several_calls_one_error_leaves_the_other_results_told(world):
+    failed = [t for s in islice(Generator(world, 11), 600) for t in s.turns if t.kind == "error"]
+    several = [turn for turn in failed if len([m for m in turn.messages if m["role"] == "tool"]) > 1]
+    assert several
+    for turn in several:
+        results = [message["content"] for message in turn.messages if message["role"] == "tool"]
+        assert [set(result) == {"error"} for result in results].count(True) == 1
+        assert len(turn.about) > 1
