@@ -10,7 +10,7 @@ import pytest
 
 from callspan.finetune.data.generate import Generator
 from callspan.finetune.data.invent import invent
-from callspan.finetune.data.kinds import Kind
+from callspan.finetune.data.kinds import Kind, parse_kind
 from callspan.finetune.data.shapes import INVENTED
 from callspan.finetune.data.world import World
 
@@ -52,3 +52,14 @@ def test_invented_dates_are_dates_and_words_are_more_than_the_pool_has(world):
     assert len(words - set(world.values.words) - set(world.values.pools["word"])) > 200
     names = "".join(invent("Name", world.values.word, rng) for _ in range(500))
     assert len(set(re.findall(r"[^\x00-\x7f]", names))) > 30
+
+
+def test_lists_have_as_many_items_as_they_need_and_none_twice_unless_meant(world):
+    rng = random.Random(14)
+    for _ in range(300):
+        some, said = world.values.draw(parse_kind("list some weekday"), rng)
+        assert len({day[:3] for day in some}) == len(some) >= 2
+        assert all(day in said for day in some)
+        twice, _ = world.values.draw(parse_kind("list repeated: oak | rose | ivy | elm"), rng)
+        assert len(twice) == len(set(twice)) + 1 >= 3
+    assert min(len(world.values.draw(parse_kind("list weekday"), rng)[0]) for _ in range(100)) == 1

@@ -22,8 +22,10 @@ class Kind:
     words: dict[str, tuple[str, ...]] = field(default_factory=dict)
     low: float = 0
     high: float = 0
-    # Of a list: the kind of its items.
+    # Of a list: the kind of its items, how many there are at least, and whether one of them comes twice.
     item: Kind | None = None
+    least: int = 1
+    repeated: bool = False
 
 
 def parts(text: str, by: str = "|") -> tuple[str, ...]:
@@ -48,6 +50,10 @@ def parse_kind(text: str) -> Kind:
     if word == "enum":
         return _enum(rest)
     if word == "list":
+        if many := re.match(r"(some|repeated)(:?) ", rest):
+            found = parse_kind(f"list{many[2]} {rest[many.end() :]}")
+            found.least, found.repeated = 2, many[1] == "repeated"
+            return found
         typed = rest.split(" ")[0].rstrip(":") in (*KINDS, *NUMBERS)
         return Kind(word, item=parse_kind(rest if typed else f"string{':' * own} {rest}"))
     if own:

@@ -49,7 +49,7 @@ class Values:
             true = rng.random() < 0.5
             return true, "true" if true else "false"
         if kind.kind == "list":
-            return self.several(kind.item or Kind("string"), rng)
+            return self.several(kind, rng)
         if kind.kind == "object":
             return {}, ""
         text = self.text(kind, rng)
@@ -96,13 +96,18 @@ class Values:
             return number, f"{number:,}"
         return number, str(number)
 
-    def several(self, item: Kind, rng: random.Random) -> Said:
+    def several(self, kind: Kind, rng: random.Random) -> Said:
         """A list of one to four values, as people string them together."""
         chosen: list[Said] = []
-        for _ in range(rng.choice((1, 2, 2, 2, 3, 3, 4))):
-            one = self.draw(item, rng)
-            if one[0] not in [value for value, _ in chosen]:
+        wanted = max(kind.least, rng.choice((1, 2, 2, 2, 3, 3, 4)))
+        for _ in range(wanted + 5):
+            if len(chosen) == wanted:
+                break
+            one = self.draw(kind.item or Kind("string"), rng)
+            if not any(_alike(one[0], value) for value, _ in chosen):
                 chosen.append(one)
+        if kind.repeated:
+            chosen.insert(rng.randint(1, len(chosen)), rng.choice(chosen))
         words = [said for _, said in chosen]
         if len(words) == 1:
             said = words[0]
@@ -111,3 +116,11 @@ class Values:
         else:
             said = rng.choice((", ", " ")).join(words) if all(" " not in word for word in words) else ", ".join(words)
         return [value for value, _ in chosen], said
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values of a list are the same, as Mon and Monday are."""
+    if not (isinstance(one, str) and isinstance(other, str)):
+        return one == other
+    short, long = sorted((one.lower(), other.lower()), key=len)
+    return long.startswith(short)
