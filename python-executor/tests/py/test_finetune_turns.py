@@ -1,12 +1,15 @@
 """What the generator's turns hold: results that are told, each in its turn."""
 
+import random
 from itertools import islice
 
 import pytest
 
+from callspan.finetune.data.families import read_families
 from callspan.finetune.data.generate import Generator
 from callspan.finetune.data.replies import show
 from callspan.finetune.data.samples import as_openai
+from callspan.finetune.data.tools import draw_tool
 from callspan.finetune.data.world import World
 
 
@@ -39,3 +42,14 @@ def test_after_several_calls_one_error_leaves_the_other_results_told(world):
         results = [message["content"] for message in turn.messages if message["role"] == "tool"]
         assert [set(result) == {"error"} for result in results].count(True) == 1
         assert len(turn.about) > 1
+
+
+def test_optional_switches_and_unasked_annotations_are_never_required(tmp_path):
+    who, where = "arg who string\n  slot: person\n", "arg where string\n  slot: place\n  ask: Where?\n"
+    text = f"== ring\nnames: ring\narg loud bool\n{who}{where}"
+    file = tmp_path / "some.fam"
+    file.write_text(text)
+    (family,) = read_families(file)
+    rng = random.Random(15)
+    drawn = [draw_tool(family, rng) for _ in range(300)]
+    assert {path for tool in drawn for path in tool.required} == {"where"}

@@ -84,13 +84,24 @@ def draw_tool(family: Family, rng: random.Random) -> Tool:
         # The usual name more often than another.
         chosen = names[0] if rng.random() < 0.35 else rng.choice(names)
         params[path] = _camel(chosen) if camel else chosen
-        if rng.random() < (0.93 if arg.required else 0.12):
+        if rng.random() < _required(arg):
             required.add(path)
     about = "" if style < 0.06 or not family.abouts else _sentence(rng.choice(family.abouts), style)
     bare = rng.random() < 0.1
     parameters = {"type": "object", **_properties("", family, params, required, rng, bare)}
     schema = {"name": name, "description": about, "parameters": parameters}
     return Tool(family, name, schema, params, required)
+
+
+def _required(arg: Arg) -> float:
+    """How likely an argument is declared required: mostly as the family has it."""
+    if arg.required:
+        return 0.93
+    if arg.slots:
+        # People's own sentences may say what no annotation marks: only what one would miss is asked for.
+        return 0.3 if arg.asks else 0
+    # Whoever says nothing of a switch leaves it as it is.
+    return 0 if arg.kind.kind == "bool" else 0.12
 
 
 def _properties(
