@@ -105,6 +105,6 @@ def _with(text: str, given: list[str], rng: random.Random) -> str:
             f"and use {slot} as {name}",
         )
         tails.append(rng.choice(ways))
-    if tails and rng.random() < 0.15:
+    if tails and not tails[0].startswith("and") and rng.random() < 0.15:
         return f"{tails[0]}, {text} " + " ".join(tails[1:])
     return " ".join((text, rng.choice((", ", " ")).join(tails))).strip()

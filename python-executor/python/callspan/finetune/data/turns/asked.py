@@ -10,8 +10,17 @@ from callspan.finetune.data.manners import decorate
 from callspan.finetune.data.requests import Request, draw_request
 from callspan.finetune.data.samples import Message, Turn, answers, calls, says
 from callspan.finetune.data.tools import Tool, words
-from callspan.finetune.data.wording import SUPPLIED
+from callspan.finetune.data.wording import SUPPLIED, listed
 from callspan.finetune.data.world import World
+
+# Last words of parameters' names that "Which …?" does not go with.
+NO_NOUNS = frozenset(
+    listed("""
+    to | at | on | in | by | for | from | of | with | within | until | till | after | before | where | when | what
+    which | who | whom | how | many | much | long | far | often | is | that | up | out | into | onto | over | around
+    near | about | since | between | per | as | enabled
+""")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,15 @@ def _question(source: Source, tool: Tool, missing: list[str]) -> str:
     arg = tool.family.args[missing[0]]
     if len(missing) == 1 and arg.asks and source.rng.random() < 0.15:
         return source.rng.choice(arg.asks)
-    return "Which " + " and which ".join(words(tool.params[path]) for path in missing[:3]) + "?"
+    named: list[str] = []
+    other: list[str] = []
+    for path in missing[:3]:
+        name, own = words(tool.params[path]), tool.family.args[path].asks
+        if own and name.split()[-1] in NO_NOUNS:
+            other.append(own[0])
+        else:
+            named.append(name)
+    return " ".join((["Which " + " and which ".join(named) + "?"] if named else []) + other)
 
 
 def supplied(source: Source, tool: Tool, asked: Turn, values: dict[str, Any]) -> Turn:
