@@ -9,7 +9,8 @@ from callspan.finetune.data.families import read_families
 from callspan.finetune.data.generate import Generator
 from callspan.finetune.data.replies import show
 from callspan.finetune.data.samples import as_openai
-from callspan.finetune.data.tools import draw_tool
+from callspan.finetune.data.tools import draw_tool, words
+from callspan.finetune.data.turns.asked import Source, expect
 from callspan.finetune.data.world import World
 
 
@@ -53,3 +54,28 @@ def test_optional_switches_and_unasked_annotations_are_never_required(tmp_path):
     rng = random.Random(15)
     drawn = [draw_tool(family, rng) for _ in range(300)]
     assert {path for tool in drawn for path in tool.required} == {"where"}
+
+
+def test_a_question_has_no_which_before_a_word_that_is_no_noun(tmp_path):
+    file = tmp_path / "some.fam"
+    city = "arg city! string city\n  as: to\n  ask: To which city?\n"
+    file.write_text(f"== ring\nnames: ring\n{city}arg day! string\n  as: weekday\nvague: ring\n")
+    (family,) = read_families(file)
+    source = Source(World(True), random.Random(16))
+    turns = [expect(source, draw_tool(family, source.rng), [], {}) for _ in range(100)]
+    asked = {turn.answer["content"] for turn in turns if turn.kind == "ask"}
+    assert asked == {"Which weekday? To which city?", "Which weekday?", "To which city?"}
+
+
+def test_what_is_refused_is_for_no_declared_tool(world):
+    """Near misses are wanted, but no other way to say what a declared tool is for."""
+    near = refused = 0
+    for sample in islice(Generator(world, 17), 400):
+        names = [set(words(tool["name"]).split()) for tool in sample.tools]
+        for turn in sample.turns:
+            if turn.kind == "refuse" and (family := world.by_key.get(turn.origin)):
+                refused += 1
+                own = [frozenset(words(name).split()) for name in family.names]
+                assert not any(name in map(set, own) for name in names)
+                near += any(name & frozenset().union(*own) for name in names)
+    assert near > refused / 10

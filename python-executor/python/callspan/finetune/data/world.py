@@ -61,6 +61,11 @@ class World:
         for family in self.by_key.values():
             self.by_domain[family.domain].append(family)
         self._names = {f.key: named(f) for f in self.by_key.values()}
+        # The families with a word in one of their names, by the word.
+        self.by_word: dict[str, list[Family]] = defaultdict(list)
+        for family in self.by_key.values():
+            for word in sorted(frozenset().union(*self._names[family.key])):
+                self.by_word[word].append(family)
         self._objects = {key: frozenset().union(*names) - COMMON for key, names in self._names.items()}
 
     def apart(self, one: Family, other: Family) -> bool:
