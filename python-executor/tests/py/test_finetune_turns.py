@@ -7,6 +7,7 @@ import pytest
 
 from callspan.finetune.data.families import read_families
 from callspan.finetune.data.generate import Generator
+from callspan.finetune.data.manners import decorate
 from callspan.finetune.data.replies import show
 from callspan.finetune.data.samples import as_openai
 from callspan.finetune.data.tools import draw_tool, words
@@ -79,3 +80,9 @@ def test_what_is_refused_is_for_no_declared_tool(world):
                 assert not any(name in map(set, own) for name in names)
                 near += any(name & frozenset().union(*own) for name in names)
     assert near > refused / 10
+
+
+def test_no_courtesy_stands_before_what_is_no_command():
+    rng = random.Random(18)
+    for _ in range(200):
+        assert decorate("nobody may book me", rng).lower().startswith("nobody")

@@ -14,7 +14,7 @@ COURTESY = re.compile(
 # Beginnings of what is no command: no courtesy fits in front of them.
 STATEMENT = re.compile(
     r"(?i)(the|a|an|my|our|your|his|her|their|this|that|these|those|it|its|they|we|you|he|she|there|time|no|not|any|"
-    r"some|all|too|i|let's|if|for|at|on|in|from|to|with|and|but|so)\b"
+    r"some|all|nobody|somebody|everybody|someone|everyone|too|i|let's|if|for|at|on|in|from|to|with|and|but|so)\b"
 )
 QUESTION = re.compile(r"(?i)(can|could|would|will|what|how|where|when|who|which|is|are|do|does|did|any)\b")
 

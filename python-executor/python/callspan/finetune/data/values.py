@@ -20,7 +20,7 @@ Said = tuple[Any, str]
 # How often a value is invented where a pool has some.
 MADE_UP = 0.25
 # How many decimals a number has that somebody says.
-PLACES = (1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 6)
+PLACES = (1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 4)
 
 
 def decimal(low: float, high: float, places: int, rng: random.Random) -> float:
