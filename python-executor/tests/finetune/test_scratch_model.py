@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from callspan.finetune.scratch import export
 from callspan.finetune.scratch.flat import Flat
 from callspan.finetune.scratch.kernels import GatedGelu
-from callspan.finetune.scratch.model import Model, Shape, attend
+from callspan.finetune.scratch.model import Model, Shape, attend, veiled
 from conftest import TEMPLATE
 
 SHAPES = [Shape(64, 4, 96, 2, 1, 64, 320), Shape(96, 3, 128, 4, 2, 32, 320)]
@@ -40,7 +40,7 @@ def test_logits_equal_transformers(shape, tmp_path):
     ids = torch.randint(0, shape.vocabulary, (2, 48), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         want = theirs(ids).logits
-        got = model.logits(ids, torch.arange(48).expand(2, 48), causal(2, 48))
+        got = model.logits(ids, torch.arange(48).expand(2, 48), veiled(causal(2, 48)))
     assert want.std() > 0.1
     torch.testing.assert_close(got, want, atol=2e-4, rtol=2e-4)
 
@@ -76,7 +76,7 @@ def test_attention_s_gradients_equal_a_plain_softmax_s(scale):
     seen = causal(2, 8)
     scores = torch.einsum("btne,bse->btns", q, k).masked_fill(~seen.unsqueeze(2), -torch.inf)
     want = torch.einsum("btns,bse->btne", scores.softmax(-1), v)
-    got = attend(q, k, v, seen)
+    got = attend(q, k, v, veiled(seen))
     torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
     for ours, theirs in zip(
         torch.autograd.grad(got.sin().sum(), leaves), torch.autograd.grad(want.sin().sum(), leaves), strict=True

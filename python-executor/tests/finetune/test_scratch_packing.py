@@ -7,7 +7,7 @@ import stub
 import torch
 
 from callspan.finetune.scratch.batches import seen
-from callspan.finetune.scratch.model import Model, Shape
+from callspan.finetune.scratch.model import Model, Shape, veiled
 from callspan.finetune.scratch.packing import Rows, Sample, Turn, encode
 from callspan.finetune.scratch.tokenizer import encoder
 
@@ -25,14 +25,14 @@ def test_a_turn_in_company_gets_the_logits_that_it_gets_alone(learnt):
     with torch.no_grad():
         for batch in rows:
             ids, positions = torch.from_numpy(batch.ids), torch.from_numpy(batch.positions)
-            packed = model.logits(ids, positions, torch.from_numpy(seen(batch)))
+            packed = model.logits(ids, positions, veiled(torch.from_numpy(seen(batch))))
             for b, (group, turn) in itertools.product(range(4), itertools.product(range(1, 9), range(1, 6))):
                 mine = (batch.group[b] == group) & ((batch.turn[b] == 0) | (batch.turn[b] == turn))
                 if not (mine & (batch.turn[b] == turn)).any():
                     continue
                 alone, length = ids[b][mine].unsqueeze(0), int(mine.sum())
                 causal = torch.ones(1, length, length).tril().bool()
-                want = model.logits(alone, torch.arange(length).unsqueeze(0), causal)
+                want = model.logits(alone, torch.arange(length).unsqueeze(0), veiled(causal))
                 torch.testing.assert_close(packed[b][torch.from_numpy(mine)], want[0], atol=1e-4, rtol=1e-3)
                 compared += 1
     assert compared == sum(len(s.turns) for s in samples)

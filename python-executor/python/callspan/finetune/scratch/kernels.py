@@ -30,7 +30,8 @@ class GatedGelu(Function):
         gate, up = (half.float() for half in gate_up.chunk(2, -1))
         wide, share = grad.float(), _open(gate)
         slope = share + gate * share * (1 - share) * _SLOPE * (1 + 3 * _CUBE * gate * gate)
-        return torch.cat((wide * up * slope, wide * gate * share), -1).to(grad.dtype)
+        # Rounded before they are joined: the other way round both halves are written as float32 first.
+        return torch.cat(((wide * up * slope).to(grad.dtype), (wide * gate * share).to(grad.dtype)), -1)
 
 
 def _open(gate: Tensor) -> Tensor:
@@ -41,18 +42,19 @@ class Attend(Function):
     """Masked attention of N heads that share a key, with few passes over the scores.
 
     The division by the sum is done on the result, which is head-size wide, and the backward pass needs no sum over
-    keys, as sum_j P_ij dP_ij = dO_i . O_i (FlashAttention, arXiv 2205.14135).
+    keys, as sum_j P_ij dP_ij = dO_i . O_i (FlashAttention, arXiv 2205.14135). The mask is added, as numbers: a
+    choice by booleans made this pass six times slower, for want of vector instructions. The sum is of the rounded
+    powers: so one loop makes both, and they are the ones that are multiplied with the values.
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
-        """Scaled queries [B, T, N, E], keys and values [B, S, E], seen [B, T, S]; to [B, T, N, E]."""
+    def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, v: Tensor, veil: Tensor) -> Tensor:
+        """Scaled queries [B, T, N, E], keys and values [B, S, E], 0 or -inf [B, T, S]; to [B, T, N, E]."""
         rows, length, heads, size = q.shape
         scores = torch.bmm(q.reshape(rows, length * heads, size), k.transpose(1, 2)).view(rows, length, heads, -1)
-        wide = torch.where(seen.unsqueeze(2), scores.float(), -torch.inf)  # each token sees itself at least
-        powers = torch.exp(wide - wide.amax(-1, keepdim=True))
-        inverse = 1 / powers.sum(-1)
-        powers = powers.to(q.dtype)
+        wide = scores.float() + veil.unsqueeze(2)  # each token sees itself at least
+        powers = torch.exp(wide - wide.amax(-1, keepdim=True)).to(q.dtype)
+        inverse = 1 / powers.float().sum(-1)
         mixed = torch.bmm(powers.view(rows, length * heads, -1), v).view(q.shape)
         out = (mixed.float() * inverse.unsqueeze(-1)).to(q.dtype)
         ctx.save_for_backward(q, k, v, powers, inverse, out)

@@ -80,8 +80,8 @@ class Attention(nn.Module):
         self.o = nn.Linear(self.q_size, shape.hidden, bias=False)
         self.q_norm, self.k_norm = Norm(shape.head), Norm(shape.head)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor) -> Tensor:
-        """[B, T, D] to [B, T, D]; seen [B, T, T] says where a token may look."""
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, veil: Tensor) -> Tensor:
+        """[B, T, D] to [B, T, D]; veil [B, T, T] is 0 where a token may look, -inf elsewhere."""
         rows, length, _ = x.shape
         groups, head = self.shape.kv_heads, self.shape.head
         q, k, v = self.qkv(x).split((self.q_size, self.kv_size, self.kv_size), -1)
@@ -90,7 +90,7 @@ class Attention(nn.Module):
         v = v.reshape(rows, length, groups, head)
         per = self.shape.heads // groups
         out = [
-            attend(q[:, :, g * per : (g + 1) * per] * head**-0.5, k[:, :, g], v[:, :, g], seen) for g in range(groups)
+            attend(q[:, :, g * per : (g + 1) * per] * head**-0.5, k[:, :, g], v[:, :, g], veil) for g in range(groups)
         ]
         return self.o(torch.cat(out, 2).reshape(rows, length, -1) if groups > 1 else out[0].reshape(rows, length, -1))
 
@@ -98,7 +98,7 @@ class Attention(nn.Module):
 CHUNKS = 4
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, veil: Tensor) -> Tensor:
     """Attention of the heads that share a key: q [B, T, N, E], k and v [B, T, E] to [B, T, N, E].
 
     With one key for all heads, T and N fold into one long axis without moving anything. Naive on purpose: on a CPU
@@ -109,7 +109,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
     step = length // CHUNKS if length % CHUNKS == 0 else length
     ends = range(step, length + 1, step)
     parts = [
-        Attend.apply(q[:, end - step : end], k[:, :end], v[:, :end], seen[:, end - step : end, :end]) for end in ends
+        Attend.apply(q[:, end - step : end], k[:, :end], v[:, :end], veil[:, end - step : end, :end]) for end in ends
     ]
     return torch.cat(parts, 1)
 
@@ -124,9 +124,9 @@ class Block(nn.Module):
         self.down = nn.Linear(shape.mlp, shape.hidden, bias=False)
         self.norms = nn.ModuleList(Norm(shape.hidden) for _ in range(4))
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, seen: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, veil: Tensor) -> Tensor:
         """[B, T, D] to [B, T, D]."""
-        x = x + self.norms[1](self.attention(self.norms[0](x), cos, sin, seen))
+        x = x + self.norms[1](self.attention(self.norms[0](x), cos, sin, veil))
         return x + self.norms[3](self.down(GatedGelu.apply(self.gate_up(self.norms[2](x)))))
 
 
@@ -150,30 +150,38 @@ class Model(nn.Module):
                 if weight.dim() > 1:
                     weight.normal_(0, 0.02, generator=draw)
 
-    def hidden(self, ids: Tensor, positions: Tensor, seen: Tensor) -> Tensor:
-        """What the head reads, [B, T, D], for tokens and positions [B, T] and a mask [B, T, T]."""
+    def hidden(self, ids: Tensor, positions: Tensor, veil: Tensor) -> Tensor:
+        """What the head reads, [B, T, D], for tokens and positions [B, T] and a mask [B, T, T] as `veiled` gives it."""
         weight = self.embedding
         x = functional.embedding(ids, weight) * torch.tensor(self.shape.hidden**0.5).to(weight.dtype)
         turns = [table[:, positions].unsqueeze(3) for table in (self.local, self.whole)]
         for layer, block in enumerate(self.blocks):
-            x = block(x, *turns[self.shape.is_global(layer)], seen)
+            x = block(x, *turns[self.shape.is_global(layer)], veil)
         return self.norm(x)
 
-    def logits(self, ids: Tensor, positions: Tensor, seen: Tensor) -> Tensor:
+    def logits(self, ids: Tensor, positions: Tensor, veil: Tensor) -> Tensor:
         """[B, T, V], for checks and scoring; training never makes all of them."""
-        return self.hidden(ids, positions, seen) @ self.embedding.t()
+        return self.hidden(ids, positions, veil) @ self.embedding.t()
 
     def forward(
-        self, ids: Tensor, positions: Tensor, seen: Tensor, where: Tensor, targets: Tensor
+        self, ids: Tensor, positions: Tensor, veil: Tensor, where: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The cross-entropy, in nats, of each of K positions, and whether its best token is the target.
 
         Only these positions go through the head; where [K] holds flat positions b * T + t.
         """
-        x = self.hidden(ids, positions, seen).flatten(0, 1).index_select(0, where)
+        x = self.hidden(ids, positions, veil).flatten(0, 1).index_select(0, where)
         logits = (x @ self.embedding.t()).float()
         reached = logits.gather(1, targets.unsqueeze(1)).squeeze(1)
         return logits.logsumexp(1) - reached, reached.detach() >= logits.detach().amax(1)
+
+
+def veiled(seen: Tensor) -> Tensor:
+    """0 where a token may look and -inf elsewhere, of any shape.
+
+    Not a part of the model, or torch.compile would compute it anew wherever it is read.
+    """
+    return torch.zeros(seen.shape, dtype=torch.bfloat16, device=seen.device).masked_fill_(~seen, -torch.inf)
 
 
 def angles(length: int, theta: float, head: int) -> Tensor:

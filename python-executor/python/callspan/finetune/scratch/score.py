@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from callspan.finetune.scratch.batches import Batch, seen
+from callspan.finetune.scratch.model import veiled
 from callspan.finetune.scratch.packing import Encode, Rows, Sample
 
 Run = Callable[..., tuple[torch.Tensor, torch.Tensor]]
@@ -17,7 +18,8 @@ Run = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 def tensors(batch: Batch, device: str) -> list[torch.Tensor]:
     """The arguments of Model.forward."""
     arrays = (batch.ids, batch.positions, seen(batch), batch.where, batch.targets)
-    return [torch.from_numpy(array).to(device) for array in arrays]
+    ids, positions, mask, where, targets = (torch.from_numpy(array).to(device) for array in arrays)
+    return [ids, positions, veiled(mask), where, targets]
 
 
 class Held:
