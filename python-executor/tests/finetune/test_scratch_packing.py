@@ -76,7 +76,7 @@ def test_a_sample_longer_than_a_row_is_cut_into_several(learnt):
     long = Sample(sample.prefix, sample.turns * 20)
     parts = list(encode([long], encoder(learnt), 512))
     assert len(parts) > 1
-    assert all(len(part) <= 512 for part in parts)
+    assert all(part.size <= 512 for part in parts)
     assert sum(len(part.turns) for part in parts) == len(long.turns)
 
 

@@ -112,8 +112,9 @@ def _losses(
 
 def seen(batch: Batch) -> NDArray[np.bool_]:
     """[B, T, T] whether the token of a row may look at that of a column: its past in its prefix and in its own turn."""
-    group, turn = batch.group, batch.turn
-    same = group[:, :, None] == group[:, None, :]
-    near = (turn[:, None, :] == 0) | (turn[:, :, None] == turn[:, None, :])
-    past = np.tri(group.shape[1], dtype=np.bool_)
-    return same & near & past
+    prefix = np.where(batch.turn == 0, batch.group, -1)
+    own = batch.group * (batch.turn.max() + 1) + batch.turn
+    # These are B * T * T comparisons, so their number and the size of their numbers are felt in each step.
+    group, prefix, own = (x.astype(np.int16) for x in (batch.group, prefix, own))
+    near = (group[:, :, None] == prefix[:, None, :]) | (own[:, :, None] == own[:, None, :])
+    return near & np.tri(group.shape[1], dtype=np.bool_)

@@ -7,6 +7,7 @@ the dear part, the declarations, is computed once for all of them. Several sampl
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -48,7 +49,8 @@ class Packed:
     turns: list[tuple[list[int], list[int], Turn]]
     """Prompt and completion of each turn."""
 
-    def __len__(self) -> int:
+    @cached_property
+    def size(self) -> int:
         """Its length in a row, in tokens."""
         return len(self.prefix) + sum(len(prompt) + len(answer) for prompt, answer, _ in self.turns)
 
@@ -127,17 +129,10 @@ class Rows:
         if not self.open:
             return []
         taken = [self.open.pop(0)]
-        room = self.length - len(taken[0])
-        while True:
-            best = max(
-                (i for i in range(len(self.open)) if len(self.open[i]) <= room),
-                key=lambda i: len(self.open[i]),
-                default=None,
-            )
-            if best is None:
-                break
-            taken.append(self.open.pop(best))
-            room -= len(taken[-1])
+        room = self.length - taken[0].size
+        while fitting := [i for i, packed in enumerate(self.open) if packed.size <= room]:
+            taken.append(self.open.pop(max(fitting, key=lambda i: self.open[i].size)))
+            room -= taken[-1].size
         self.used += self.length - room
         self.answers += sum(len(p.turns) for p in taken)
         return [spans(p) for p in taken]
