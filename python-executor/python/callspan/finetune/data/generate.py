@@ -28,11 +28,11 @@ from callspan.finetune.data.world import World
 
 # How often each kind of turn is tried. A turn that asks comes by itself where a sentence lacks what its tool requires.
 MIX = {
-    "call": 0.50,
-    "vague": 0.07,
+    "call": 0.45,
+    "vague": 0.10,
     "multi": 0.07,
-    "parallel": 0.10,
-    "refuse": 0.13,
+    "parallel": 0.12,
+    "refuse": 0.15,
     "chat": 0.02,
     "answer": 0.07,
     "error": 0.02,
@@ -72,11 +72,11 @@ class Generator:
         return Sample([tool.schema for tool in tools], turns, self._system())
 
     def _draw_tools(self) -> list[Tool]:
-        """Tools of families that can be told apart, in one sample of five some that are made up on the spot."""
+        """Tools of families that can be told apart, in one sample of eight some that are made up on the spot."""
         rng = self.rng
-        count = min(self.tools, rng.choice((1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8)))
+        count = min(self.tools, rng.choice((1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8)))
         families = self.world.draw_families(count, rng)
-        if rng.random() < 0.2:
+        if rng.random() < 0.12:
             for i in range(rng.randint(1, len(families))):
                 families[i] = combined_family(self.world.values, rng)
         # Of several that came to the same name one is kept.
