@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -93,6 +95,25 @@ def test_ctrl_c_keeps_what_came(cases, tmp_path, capsys):
     made = json.loads((tmp_path / "report.json").read_text())
     assert (made["all"]["cases"], made["ended"]) == (2, {"of": 5, "why": "interrupted"})
     assert capsys.readouterr().out.startswith("only the first 2 of 5 cases: interrupted\n")
+
+
+def test_sigterm_keeps_what_came(cases, tmp_path):
+    asked = []
+
+    def answer(*_):
+        asked.append(1)
+        if len(asked) == 3:
+            process.terminate()
+            process.wait(timeout=30)
+        return NOBODY
+
+    with openai(answer) as url:
+        command = [sys.executable, "-m", "callspan.evaluate", cases, "--openai", url, "--out", tmp_path / "out"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        told = process.communicate(timeout=60)[0]
+    made = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (process.returncode, made["all"]["cases"]) == (143, 2)
+    assert told.startswith("only the first 2 of 5 cases: it was told to end\n")
 
 
 def test_what_nobody_foresaw_is_raised_when_the_answers_are_kept(cases, tmp_path, monkeypatch):

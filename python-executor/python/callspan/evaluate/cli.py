@@ -1,7 +1,7 @@
 """The command line: reads cases, asks a server, shows and writes the report.
 
 Exit status: 0 if all was asked and every --min holds, 1 if one does not, 2 where the run could not be made or ended
-early, and 130 where Ctrl-C ended it.
+early, 130 where Ctrl-C ended it and 143 where SIGTERM did.
 """
 
 import argparse

@@ -48,6 +48,8 @@ def run(
 def _why(early: BaseException) -> str:
     if isinstance(early, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(early, SystemExit):
+        return "it was told to end"
     return early.what if isinstance(early, Trouble) else repr(early)
 
 
