@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from callspan import evaluate
 from callspan.evaluate.cli import main
 from callspan.evaluate.judge import judge
 from evaluated import line
@@ -19,6 +20,7 @@ from fakes import completion, done, openai, protocol
 GONE = (502, b'{"error": {"message": "<gone>"}}')
 LATE = (504, b'{"error": {"message": "late"}}')
 NOBODY = completion(content="Nobody.")
+PACKAGE = str(Path(evaluate.__file__).parent.parent.parent)
 WHY = "refuses: 502: <gone> (at 2, case 3 of 5)"
 
 
@@ -109,7 +111,7 @@ def test_sigterm_keeps_what_came(cases, tmp_path):
 
     with openai(answer) as url:
         command = [sys.executable, "-m", "callspan.evaluate", cases, "--openai", url, "--out", tmp_path / "out"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": PACKAGE})
         told = process.communicate(timeout=60)[0]
     made = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (process.returncode, made["all"]["cases"]) == (143, 2)
