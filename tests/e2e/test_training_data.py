@@ -47,7 +47,7 @@ def test_python_renders_what_the_engine_renders(samples: list[Sample], room: Pat
     for sample in samples:
         developer = [{"role": "developer", "content": sample.system}]
         for turn in sample.turns:
-            messages = developer + [as_openai(message) for message in turn.messages]
+            messages = developer + as_openai(turn.messages)
             lines.append({"tools": sample.tools, "messages": messages})
             expected.append(sample.prefix() + turn.prompt())
     answers = batch("render", room, lines)
