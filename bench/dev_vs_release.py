@@ -20,7 +20,7 @@ TOOL = {
     "parameters": {"type": "object", "properties": {"value": {"type": "number"}, "unit": {"type": "string"}}},
 }
 QUESTION = {
-    "chat": {"messages": [{"role": "user", "content": "Convert 12 km to miles"}]},
+    "chat": {"messages": [{"role": "user", "content": "How many miles is 12 km?"}]},
     "tools": [TOOL | {"name": f"convert_{number}"} for number in range(4)],
     "max_tokens": 64,
 }

@@ -43,7 +43,7 @@ ALARM = tool("set_alarm", "Set an alarm.", hour={"type": "integer", "minimum": 0
 MAIL = tool("send_mail", "Send a mail.", to=TEXT, urgent={"type": "boolean"}, kind={"enum": ["note", "letter"]})
 TOOL_SETS = ([UNITS], [ALARM, UNITS], [MAIL, ALARM, UNITS])
 QUESTIONS = (
-    "Convert 12 km to miles",
+    "How many miles is 12 km?",
     "Wake me at seven for the garden party",
     "Write to Anna that we are late",
     "How many feet are 3 yards?",

@@ -128,7 +128,7 @@ def greedy(out, default):
         },
     ]
     with (out / "greedy.jsonl").open("w") as file:
-        for question in ["What's the weather in Paris?", "Convert 12 km to miles", "Hello", "Weather in Oslo and Lima"]:
+        for question in ["What's the weather in Paris?", "12 km to miles", "Hello", "Weather in Oslo and Lima"]:
             prompt = tokenizer.apply_chat_template(
                 [{"role": "user", "content": question}],
                 tools=tools,

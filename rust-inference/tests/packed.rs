@@ -271,7 +271,7 @@ fn said(server: &Server) -> String {
 }
 
 fn call(server: &Server) -> String {
-    let question = json!({"chat": chat("Convert 12 km to miles"), "tools": [convert_units()]});
+    let question = json!({"chat": chat("How many miles is 12 km?"), "tools": [convert_units()]});
     let answer = server.generate(&question);
     assert!(answer["done"]["tool_calls"][0].is_object(), "{answer}");
     answer["done"]["tool_calls"].to_string()

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 #[test]
 fn a_sentence_becomes_a_call_streamed_or_not() {
     let server = Server::start(&[]);
-    let generate = json!({"chat": chat("Convert 12 km to miles"), "tools": [convert_units()], "max_tokens": 64});
+    let generate = json!({"chat": chat("How many miles is 12 km?"), "tools": [convert_units()], "max_tokens": 64});
     let answer = server.generate(&generate);
     let done = &answer["done"];
     assert_eq!(done["finish_reason"], "tool_calls", "{done}");
@@ -168,7 +168,7 @@ fn a_call_that_breaks_its_schema_does_not_leave() {
     let mut tool = convert_units();
     tool["parameters"]["properties"]["from_unit"]["not"] = json!({"const": "km"});
     let generate =
-        json!({"chat": chat("Convert 12 km to miles"), "tools": [tool], "lenient": true});
+        json!({"chat": chat("How many miles is 12 km?"), "tools": [tool], "lenient": true});
     let answer = server.generate(&generate);
     let done = &answer["done"];
     assert_eq!(done["finish_reason"], "invalid_call", "{done}");

@@ -60,7 +60,7 @@ fn is_valid(schema: &Value, value: &Value) -> bool {
 fn a_call_is_made_or_not_as_the_request_says() {
     let server = Server::start(&[]);
     let tools = json!([convert_units(), set_lamp()]);
-    let convert = json!({"chat": chat("Convert 12 km to miles"), "tools": tools});
+    let convert = json!({"chat": chat("12 km to miles"), "tools": tools});
     let hello = json!({"chat": chat("Hello, who are you?"), "tools": tools});
 
     let auto = done(&server, &convert);
@@ -220,7 +220,7 @@ fn what_is_complete_with_the_last_token_that_may_be_written_is_complete() {
 fn arguments_stand_in_the_order_that_is_asked_for() {
     let server = Server::start(&[]);
     let text = |order: &str| {
-        let generate = json!({"chat": chat("Convert 12 km to miles"), "tools": [convert_units()], "argument_order": order});
+        let generate = json!({"chat": chat("How many miles is 12 km?"), "tools": [convert_units()], "argument_order": order});
         let done = done(&server, &generate);
         done["tool_calls"][0]["arguments"]
             .as_str()
@@ -244,7 +244,7 @@ fn what_cannot_be_guaranteed_is_refused_with_its_place_or_told_where_that_is_wan
     let server = Server::start(&[]);
     let mut tool = convert_units();
     tool["parameters"]["properties"]["from_unit"]["not"] = json!({"const": "parsec"});
-    let generate = json!({"chat": chat("Convert 12 km to miles"), "tools": [set_lamp(), tool]});
+    let generate = json!({"chat": chat("How many miles is 12 km?"), "tools": [set_lamp(), tool]});
     let answer = server.generate(&generate);
     let error = &answer["error"];
     assert_eq!(error["code"], "INVALID_ARGUMENT", "{answer}");
@@ -359,7 +359,7 @@ fn what_makes_no_sense_is_refused_by_name() {
 fn a_raw_prompt_gives_calls_only_of_tools_that_are_offered() {
     let server = Server::start(&[]);
     let prompt =
-        "<bos><start_of_turn>user\nConvert 12 km to miles<end_of_turn>\n<start_of_turn>model\n";
+        "<bos><start_of_turn>user\nHow many miles is 12 km?<end_of_turn>\n<start_of_turn>model\n";
     let required = json!({"prompt": prompt, "tools": [set_lamp()], "tool_choice": "required", "max_tokens": 60});
     let answer = done(&server, &required);
     assert!(

@@ -39,7 +39,7 @@ async fn client(server: &Server) -> Client {
 /// Greedy, the model repeats itself until its context is full: thousands of tokens.
 fn endless() -> Generate {
     Generate {
-        input: Some(Input::Prompt("<bos>Hello".to_owned())),
+        input: Some(Input::Prompt("<bos>==========".to_owned())),
         stream: true,
         ..Generate::default()
     }
@@ -48,7 +48,7 @@ fn endless() -> Generate {
 fn conversion() -> Generate {
     let message = Message {
         role: "user".to_owned(),
-        content: "Convert 12 km to miles".to_owned(),
+        content: "How many miles is 12 km?".to_owned(),
         ..Message::default()
     };
     let tool = common::convert_units();
@@ -202,7 +202,7 @@ async fn a_client_that_vanishes_in_full_flow_frees_the_model() {
     let server = server();
     let mut wire = server.connect();
     wire.send(&serde_json::json!({"id": 1, "generate": {
-        "prompt": "<bos>Hello", "stream": true}}));
+        "prompt": "<bos>==========", "stream": true}}));
     assert!(wire.next().unwrap()["delta"].is_object());
     let since = Instant::now();
     drop(wire);

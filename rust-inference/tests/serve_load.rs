@@ -114,7 +114,7 @@ fn a_check_that_takes_long_holds_up_neither_others_nor_the_end() {
     let mut wires = [server.connect(), server.connect()];
     for wire in &mut wires {
         // It cannot be guaranteed, only checked.
-        let generate = json!({"chat": chat("Convert 12 km to miles"), "tools": [tool], "stream": true, "lenient": true});
+        let generate = json!({"chat": chat("How many miles is 12 km?"), "tools": [tool], "stream": true, "lenient": true});
         wire.send(&json!({"id": 1, "generate": generate, "meta": {"timeout_ms": 3000}}));
     }
     let since = Instant::now();
@@ -149,7 +149,7 @@ fn a_schema_that_unfolds_without_end_is_refused() {
         let mut tool = convert_units();
         tool["parameters"]["properties"]["from_unit"]["$ref"] = json!("#/$defs/a0");
         tool["parameters"]["$defs"] = Value::from(defs);
-        let generate = json!({"chat": chat("Convert 12 km to miles"), "tools": [tool]});
+        let generate = json!({"chat": chat("How many miles is 12 km?"), "tools": [tool]});
         let answer = server.generate(&generate);
         assert_eq!(error(&answer), "INVALID_ARGUMENT", "{answer}");
         assert!(

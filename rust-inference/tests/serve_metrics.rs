@@ -147,7 +147,7 @@ fn what_is_counted_is_what_was_done_and_only_rises() {
     assert!(!before.contains_key(&key(
         "requests_total{method=\"generate\",model=\"callspan-default\",outcome=\"tool_calls\"}"
     )));
-    let call = json!({"chat": chat("Convert 12 km to miles"), "tools": [convert_units()]});
+    let call = json!({"chat": chat("How many miles is 12 km?"), "tools": [convert_units()]});
     let mut usages = Vec::new();
     for _ in 0..2 {
         usages.push(server.generate(&call)["done"]["usage"].clone());

@@ -108,7 +108,7 @@ fn scores_of_texts_are_those_of_transformers() {
 #[test]
 fn what_generate_tells_of_its_tokens_is_their_score() {
     let server = Server::start(&[]);
-    let asked = json!({"chat": chat("Convert 12 km to miles"), "tools": [convert_units()]});
+    let asked = json!({"chat": chat("How many miles is 12 km?"), "tools": [convert_units()]});
     for sampling in [json!({}), json!({"temperature": 3, "seed": 7})] {
         let mut generate = asked.clone();
         generate["logprobs"] = 4.into();

@@ -58,7 +58,7 @@ fn the_fragments_of_calls_are_the_calls_of_done() {
         let sampling = json!({"temperature": if seed == 0 { 0 } else { 100 }, "seed": seed});
         let (deltas, done) = streamed(
             &server,
-            json!({"chat": chat("Convert 12 km to miles"), "tools": [convert_units(), note],
+            json!({"chat": chat("How many miles is 12 km?"), "tools": [convert_units(), note],
             "tool_choice": "required", "max_tokens": 200, "sampling": sampling}),
         );
         let calls = done["tool_calls"].as_array().cloned().unwrap_or_default();
@@ -116,7 +116,7 @@ fn where_a_call_is_not_guaranteed_nothing_of_it_comes_before_it_was_checked() {
     let tool = |refused: &str| {
         let mut tool = convert_units();
         tool["parameters"]["properties"]["from_unit"]["not"] = json!({"const": refused});
-        json!({"chat": chat("Convert 12 km to miles"), "tools": [tool], "lenient": true})
+        json!({"chat": chat("How many miles is 12 km?"), "tools": [tool], "lenient": true})
     };
     let (deltas, done) = streamed(&server, tool("parsec"));
     assert_eq!(fragments(&deltas).len(), 1, "whole at once: {deltas:?}");

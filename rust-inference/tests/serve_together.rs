@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 fn questions() -> Vec<Value> {
     let mut questions = Vec::new();
     for (seed, sentence) in [
-        "Convert 12 km to miles",
+        "How many miles is 12 km?",
         "Hello, who are you?",
         "How many feet are 3 yards?",
     ]

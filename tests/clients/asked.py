@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 HELLO = [{"role": "user", "content": "Hello, who are you?"}]
-CONVERT = [{"role": "user", "content": "Convert 12 km to miles"}]
+CONVERT = [{"role": "user", "content": "How many miles is 12 km?"}]
 CONVERSION = {"value": 12, "from_unit": "km", "to_unit": "miles"}
 ANSWERED = {"value": 7.456, "unit": "miles"}
-TWO = [{"role": "user", "content": "Convert 12 km to miles and 5 kg to pounds"}]
+TWO = [{"role": "user", "content": "12 km to miles and 5 kg to pounds"}]
 TWO_CONVERSIONS = [CONVERSION, {"value": 5, "from_unit": "kg", "to_unit": "pounds"}]
 
 

@@ -11,7 +11,7 @@ from asked import HELLO
 from front import Front
 from openai import OpenAI
 
-TEXTS = ["Convert 12 km to miles", "What time is it in Tokyo?", "Turn on the lamp in the kitchen"]
+TEXTS = ["How many miles is 12 km?", "What time is it in Tokyo?", "Turn on the lamp in the kitchen"]
 
 
 def test_models_are_listed_and_found_by_name(client: OpenAI) -> None:

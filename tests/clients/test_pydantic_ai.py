@@ -43,7 +43,7 @@ def get_time(city: str) -> dict[str, str]:
 async def test_an_agent_calls_its_tool_and_answers(shared_front: Front, model: str, kind: Any, way: str) -> None:
     async with shared_front.async_openai(way) as client:
         agent = Agent(kind(model, provider=OpenAIProvider(openai_client=client)), tools=[convert_units, get_time])
-        run = await agent.run("Convert 12 km to miles", model_settings={"temperature": 0})
+        run = await agent.run("How many miles is 12 km?", model_settings={"temperature": 0})
         calls = [part for message in run.new_messages() for part in message.parts if isinstance(part, ToolCallPart)]
         assert [call.tool_name for call in calls] == ["convert_units"]
         assert "7.456" in run.output
@@ -59,7 +59,7 @@ async def test_an_agent_calls_its_tool_and_answers(shared_front: Front, model: s
 async def test_an_agent_reads_a_stream(shared_front: Front, model: str, kind: Any) -> None:
     async with shared_front.async_openai() as client:
         agent = Agent(kind(model, provider=OpenAIProvider(openai_client=client)), tools=[convert_units])
-        async with agent.run_stream("Convert 12 km to miles", model_settings={"temperature": 0}) as run:
+        async with agent.run_stream("How many miles is 12 km?", model_settings={"temperature": 0}) as run:
             pieces = [piece async for piece in run.stream_text(delta=True, debounce_by=None)]
     assert "7.456" in "".join(pieces)
     assert len(pieces) > 1
@@ -76,5 +76,5 @@ async def test_an_agents_output_is_an_object_of_its_class(shared_front: Front, m
     async with shared_front.async_openai() as client:
         ours = OpenAIChatModel(model, provider=OpenAIProvider(openai_client=client))
         agent = Agent(ours, output_type=Conversion)
-        run = await agent.run("Convert 12 km to miles", model_settings={"temperature": 0})
+        run = await agent.run("How many miles is 12 km?", model_settings={"temperature": 0})
     assert run.output == Conversion(value=12, from_unit="km", to_unit="miles")

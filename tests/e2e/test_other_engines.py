@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from harness import BIN, Server, Wire, run
 
-QUESTION = "Convert 12 km to miles"
+QUESTION = "How many miles is 12 km?"
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ fn a_second_question_over_the_same_tools_computes_only_the_question() {
 fn a_conversation_goes_on_where_it_was() {
     let model = model();
     let scheduler = start(&model, 64 * MIB);
-    let mut prompt = tokens(&model, "<bos>Convert 12 km to miles");
+    let mut prompt = tokens(&model, "<bos>How many miles is 12 km?");
     let mut known = 0;
     for _ in 0..4 {
         let mut job = job(prompt.clone(), vec![Step::Free(20)]);

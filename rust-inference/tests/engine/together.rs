@@ -64,7 +64,7 @@ fn mixture(model: &Model) -> Vec<Job> {
     let tools = tokens(model, &"<bos>set_alarm{hour: the hour} ".repeat(12));
     let some = |from: u32, step: usize| Candidates::List((from..5000).step_by(step).collect());
     let texts = [
-        "Convert 12 km to miles",
+        "How many miles is 12 km?",
         "Wake me at 12",
         "word word word ",
         "7",

@@ -56,7 +56,7 @@ fn a_sentence_is_answered_as_over_the_protocol_on_either_socket() {
 #[test]
 fn a_call_goes_out_and_its_result_comes_back() {
     let front = Front::start(&[]);
-    let question = json!({"role": "user", "content": "Convert 12 km to miles"});
+    let question = json!({"role": "user", "content": "How many miles is 12 km?"});
     let mut body = json!({"messages": [question], "tools": [convert_units()]});
     let answer = front.post("/v1/chat/completions", &body).json();
     assert_eq!(choice(&answer)["finish_reason"], "tool_calls");
@@ -108,7 +108,7 @@ fn a_choice_of_tools_is_kept_to_in_every_form() {
     let ring = json!({"type": "function", "function": {"name": "ring"}});
     let allowed =
         |mode| json!({"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [ring]}});
-    let sentence = "Convert 12 km to miles";
+    let sentence = "How many miles is 12 km?";
     assert_eq!(called(sentence, json!("auto")), "convert_units");
     assert_eq!(called(sentence, json!("none")), Value::Null);
     assert_eq!(called("Hello, who are you?", json!("auto")), Value::Null);
@@ -258,7 +258,7 @@ fn a_call_that_breaks_a_schema_that_was_not_guaranteed_is_an_error_of_its_own_na
     let front = Front::start(&[]);
     let mut tool = convert_units();
     tool["function"]["parameters"]["properties"]["value"]["not"] = json!({"const": 12});
-    let sentence = "Convert 12 km to miles";
+    let sentence = "How many miles is 12 km?";
     let answer = front.chat(sentence, &json!({"tools": [tool]}));
     let error = answer.error(422);
     assert_eq!(

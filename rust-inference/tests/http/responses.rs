@@ -136,7 +136,7 @@ fn a_text_is_one_message_whole_or_in_events() {
 #[test]
 fn a_function_is_called_and_its_output_comes_back() {
     let front = Front::start(&[]);
-    let question = json!({"role": "user", "content": [{"type": "input_text", "text": "Convert 12 km to miles"}]});
+    let question = json!({"role": "user", "content": [{"type": "input_text", "text": "How many miles is 12 km?"}]});
     let mut body = json!({"input": [question], "tools": [tool()]});
     let whole = front.post(PATH, &body).json();
     let call = &whole["output"][0];
@@ -176,7 +176,7 @@ fn a_choice_a_format_and_a_limit_are_kept_to() {
     let ring = json!({"type": "function", "name": "ring"});
     let allowed = json!({"type": "allowed_tools", "mode": "required", "tools": [ring]});
     for choice in [ring.clone(), allowed] {
-        let body = json!({"input": "Convert 12 km to miles", "tools": [tool(), ring], "tool_choice": choice});
+        let body = json!({"input": "How many miles is 12 km?", "tools": [tool(), ring], "tool_choice": choice});
         let answer = front.post(PATH, &body).json();
         let called = answer["output"]
             .as_array()
@@ -250,7 +250,7 @@ fn what_fails_is_told_in_the_fields_of_this_api() {
     assert_eq!(error["callspan"]["code"], "deadline_exceeded");
     let mut bad = tool();
     bad["parameters"]["properties"]["value"]["not"] = json!({"const": 12});
-    let invalid = json!({"input": "Convert 12 km to miles", "tools": [bad]});
+    let invalid = json!({"input": "How many miles is 12 km?", "tools": [bad]});
     assert_eq!(
         front.post(PATH, &invalid).error(422)["code"],
         "invalid_call"

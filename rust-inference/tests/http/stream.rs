@@ -94,7 +94,7 @@ fn the_pieces_of_calls_are_the_whole_ones() {
         {"type": "object", "properties": {"numbers": two, "word": {"enum": ["é\"\\", "ü\n"]}}, "required": ["numbers", "word"]}}});
     for (sentence, more) in [
         (
-            "Convert 12 km to miles",
+            "How many miles is 12 km?",
             json!({"tools": [convert_units()]}),
         ),
         (
@@ -136,7 +136,7 @@ fn a_call_that_is_only_checked_comes_whole_and_like_the_others() {
     let mut tool = convert_units();
     tool["function"]["parameters"]["properties"]["value"]["not"] = json!({"const": 13});
     let more = json!({"tools": [tool]});
-    let events = front.stream("Convert 12 km to miles", &more);
+    let events = front.stream("How many miles is 12 km?", &more);
     let choice = put_together(&events).remove(&0).unwrap();
     let [_, name, arguments] = &choice.calls[&0];
     assert_eq!(name, "convert_units");

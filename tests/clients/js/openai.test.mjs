@@ -10,8 +10,8 @@ import { z } from "zod";
 import { openFront, until } from "./front.mjs";
 
 const HELLO = [{ role: "user", content: "Hello, who are you?" }];
-const CONVERT = [{ role: "user", content: "Convert 12 km to miles" }];
-const TWO = [{ role: "user", content: "Convert 12 km to miles and 5 kg to pounds" }];
+const CONVERT = [{ role: "user", content: "How many miles is 12 km?" }];
+const TWO = [{ role: "user", content: "12 km to miles and 5 kg to pounds" }];
 const CONVERSION = { from_unit: "km", to_unit: "miles", value: 12 };
 const UNITS = {
   name: "convert_units",
