@@ -2,6 +2,7 @@
 module OptionsSpec (spec) where
 
 import Callspan.Config
+import Callspan.Init
 import Callspan.Options
 import Data.Text qualified as Text
 import Test.Hspec
@@ -12,6 +13,10 @@ spec = do
     case parseArguments ["ask", "--json", "q", "--max-rounds", "7", "--executor", "/s"] of
       Ask o -> (askQuestion o, askJson o, askMaxRounds o, askExecutor o, askInference o) `shouldBe` ("q", True, 7, Just "/s", Nothing)
       _ -> expectationFailure "not understood"
+  it "reads a template and where it goes, or neither" $ do
+    [o | Init o <- [parseArguments ("init" : as) | as <- [[], ["--list"], ["tools", "dir"]]]]
+      `shouldBe` [InitOptions Nothing Nothing False, InitOptions Nothing Nothing True, InitOptions (Just "tools") (Just "dir") False]
+    misused ["init", "tools", "dir", "more"] `shouldBe` Just ("Invalid argument `more'", "see callspan init --help")
   it "names what is wrong and where to look, in a line each" $ do
     misused ["ask"] `shouldBe` Just ("Missing: QUESTION", "see callspan ask --help")
     misused ["--nope"] `shouldBe` Just ("Invalid option `--nope'", "see callspan --help")
@@ -20,8 +25,8 @@ spec = do
       `shouldBe` Just ("option --max-rounds: expected a number from 1 to 1000, not 18446744073709551617", "see callspan ask --help")
     misused ["ask", "q", "--timeout", "soon"] `shouldSatisfy` maybe False (("--timeout" `Text.isInfixOf`) . fst)
   it "prints help and version as data" $
-    [case parseArguments as of ShowText t -> not (null t); _ -> False | as <- [["--help"], ["ask", "--help"], ["--version"]]]
-      `shouldBe` [True, True, True]
+    [case parseArguments as of ShowText t -> not (null t); _ -> False | as <- [["--help"], ["ask", "--help"], ["init", "--help"], ["--version"]]]
+      `shouldBe` [True, True, True, True]
   it "refuses an empty question, and one that is not UTF-8" $ do
     planned (options "  ") >>= (`shouldSatisfy` usage "the question is empty")
     planned (options "\xdcff") >>= (`shouldSatisfy` usage "the question is not UTF-8")

@@ -6,6 +6,7 @@ import AskSpec qualified
 import ClientSpec qualified
 import FakeServer (serveAsProcess)
 import GoldenSpec qualified
+import InitSpec qualified
 import LinesSpec qualified
 import MessageSpec qualified
 import OptionsSpec qualified
@@ -29,3 +30,4 @@ main =
       describe "Supervise" SuperviseSpec.spec
       describe "Render" RenderSpec.spec
       describe "Options" OptionsSpec.spec
+      describe "Init" InitSpec.spec

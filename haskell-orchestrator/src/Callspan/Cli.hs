@@ -10,6 +10,7 @@ import Callspan.Ask
 import Callspan.Budget
 import Callspan.Config
 import Callspan.Deadline
+import Callspan.Init
 import Callspan.Notice
 import Callspan.Options
 import Callspan.Render.Json
@@ -63,6 +64,16 @@ run = \case
   ShowText text -> ExitSuccess <$ putStr text
   Misused what how -> ExitFailure 2 <$ complain what how
   Ask options -> runAsk options
+  Init options -> runInit options
+
+-- | What there is to choose from is data, what to do next is talk.
+runInit :: InitOptions -> IO ExitCode
+runInit options =
+  initialise options >>= \case
+    Left (Usage what how) -> ExitFailure 2 <$ complain what how
+    Left (Environment what how) -> ExitFailure 1 <$ complain what how
+    Right outcome@(Listed _) -> ExitSuccess <$ Text.putStr (renderOutcome outcome)
+    Right outcome@(Made _ _) -> ExitSuccess <$ Text.hPutStr stderr (renderOutcome outcome)
 
 runAsk :: AskOptions -> IO ExitCode
 runAsk options = do

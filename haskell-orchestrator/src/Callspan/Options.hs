@@ -7,6 +7,7 @@ where
 
 import Callspan.Budget
 import Callspan.Config (AskOptions (..))
+import Callspan.Init (InitOptions (..))
 import Data.Text (Text)
 import Data.Text qualified as Text
 import Data.Version (showVersion)
@@ -16,6 +17,7 @@ import System.Exit (ExitCode (..))
 
 data Parsed
   = Ask AskOptions
+  | Init InitOptions
   | -- | Help or the version.
     ShowText String
   | -- | What was wrong, and how to fix it.
@@ -23,24 +25,26 @@ data Parsed
 
 parseArguments :: [String] -> Parsed
 parseArguments arguments = case execParserPure (prefs (columns 100)) commandLine arguments of
-  Success options -> Ask options
+  Success parsed -> parsed
   Failure failure -> case renderFailure failure "callspan" of
     (text, ExitSuccess) -> ShowText (text <> "\n")
     (text, ExitFailure _) -> misused (takeWhile (/= '\n') text)
   CompletionInvoked _ -> misused "shell completion is not offered"
   where
     misused what = Misused (Text.pack what) (Text.pack ("see " <> help'))
-    help' = if take 1 arguments == ["ask"] then "callspan ask --help" else "callspan --help"
+    help' = unwords (["callspan"] <> filter (`elem` ["ask", "init"]) (take 1 arguments) <> ["--help"])
 
-commandLine :: ParserInfo AskOptions
+commandLine :: ParserInfo Parsed
 commandLine =
   info
-    (hsubparser (command "ask" (info askOptions (progDesc askDescription <> footer askFooter))) <**> versionOption <**> helper)
+    (hsubparser (ask <> initialise) <**> versionOption <**> helper)
     ( fullDesc
         <> progDesc "One sentence → a tool call → a sandboxed Python tool → an answer."
         <> footer "Try: callspan ask \"How many miles is 12 km?\""
     )
   where
+    ask = command "ask" (info (Ask <$> askOptions) (progDesc askDescription <> footer askFooter))
+    initialise = command "init" (info (Init <$> initOptions) (progDesc initDescription <> footer initFooter))
     versionOption = infoOption ("callspan " <> showVersion version) (long "version" <> help "Show the version")
     askDescription =
       "Answers QUESTION with the help of tools: asks the model what to call, runs that in the sandbox, tells the model "
@@ -48,6 +52,10 @@ commandLine =
     askFooter =
       "Exit codes: 0 answered, 1 failed (stderr says why), 2 wrong usage. rust-inference and python-executor are looked "
         <> "for in CALLSPAN_BIN_DIR if it is set, else beside callspan, else on PATH. NO_COLOR is honoured."
+    initDescription = "Makes DIR, a project to start from: tools, an agent, or a client in some language, each with its test."
+    initFooter =
+      "Try: callspan init tools mytools. Exit codes: 0 done, 1 failed, 2 wrong usage. The templates are looked for in "
+        <> "CALLSPAN_TEMPLATES if it is set, else beside callspan."
 
 askOptions :: Parser AskOptions
 askOptions =
@@ -66,6 +74,14 @@ askOptions =
     path name meta what = strOption (long name <> metavar meta <> help what)
     atLeastOne name meta standard most what =
       option (auto >>= within most) (long name <> metavar meta <> value standard <> showDefault <> help what)
+
+-- | Without a template those there are are listed, so that nobody needs to know --list.
+initOptions :: Parser InitOptions
+initOptions =
+  InitOptions
+    <$> optional (strArgument (metavar "TEMPLATE" <> help "Which one; without it they are listed"))
+    <*> optional (strArgument (metavar "DIR" <> help "A directory that is not there yet, or an empty one"))
+    <*> switch (long "list" <> help "List the templates")
 
 within :: Int -> Integer -> ReadM Int
 within most n
