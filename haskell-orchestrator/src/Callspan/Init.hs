@@ -26,6 +26,7 @@ import Data.Text (Text)
 import Data.Text qualified as Text
 import Data.Text.Encoding (decodeUtf8With)
 import Data.Text.Encoding.Error (lenientDecode)
+import GHC.IO.Exception (ioe_description)
 import System.Directory (createDirectory, doesDirectoryExist, doesFileExist, listDirectory, removeDirectory, removePathForcibly)
 import System.Environment (getExecutablePath, lookupEnv)
 import System.FilePath (takeDirectory, (</>))
@@ -123,7 +124,7 @@ claim target =
             Right [] -> pure (Right False)
             Right (_ : _) -> pure (Left (Usage (shown <> " is not empty") "give a directory that is not there yet, or an empty one"))
     unwritable :: IOException -> Problem
-    unwritable e = Environment (Text.pack (displayException e)) "give a directory in a place where you can write"
+    unwritable e = Environment (shown <> " cannot be made: " <> Text.pack (ioe_description e)) "give a directory in a place where you can write"
 
 -- | Files are made anew, not copied with their modes: those of an installation may be nobody's to write.
 copyTree :: FilePath -> FilePath -> IO ()
