@@ -61,6 +61,7 @@ spec = around inRoom $ do
       unexpected -> expectationFailure (show unexpected)
   it "wants a template and a directory, or neither" $ \room -> withTemplates (room </> "templates") $ do
     initialise (InitOptions (Just "tools") Nothing False) `shouldReturn` Left (Usage "no directory was given" "callspan init tools DIR")
+    initialise (InitOptions (Just "tools") (Just "") False) `shouldReturn` Left (Usage "no directory was given" "callspan init tools DIR")
     initialise (InitOptions (Just "tools") Nothing True) >>= \case
       Left (Usage what _) -> what `shouldBe` "--list makes nothing, and a template was named"
       unexpected -> expectationFailure (show unexpected)

@@ -15,7 +15,7 @@ where
 
 import Callspan.Config (Problem (..))
 import Control.Exception (IOException, displayException, onException, try)
-import Control.Monad (filterM, forM, when)
+import Control.Monad (filterM, forM, mfilter, when)
 import Control.Monad.IO.Class (liftIO)
 import Control.Monad.Trans.Except (ExceptT (..), runExceptT, throwE)
 import Data.ByteString qualified as Bytes
@@ -29,7 +29,7 @@ import Data.Text.Encoding.Error (lenientDecode)
 import GHC.IO.Exception (ioe_description)
 import System.Directory (createDirectory, doesDirectoryExist, doesFileExist, listDirectory, removeDirectory, removePathForcibly)
 import System.Environment (getExecutablePath, lookupEnv)
-import System.FilePath (takeDirectory, (</>))
+import System.FilePath (dropTrailingPathSeparator, takeDirectory, (</>))
 import System.IO.Error (isAlreadyExistsError, isDoesNotExistError)
 
 -- | @callspan init@ as it was typed.
@@ -94,7 +94,7 @@ makeProject :: FilePath -> String -> Maybe FilePath -> IO (Either Problem Outcom
 makeProject templates name given = runExceptT $ do
   known <- liftIO (listTemplates templates)
   template <- maybe (throwE (unknown known)) pure (find ((== name) . templateName) known)
-  target <- maybe (throwE (Usage "no directory was given" (Text.pack ("callspan init " <> name <> " DIR")))) pure given
+  target <- maybe (throwE (Usage "no directory was given" (Text.pack ("callspan init " <> name <> " DIR")))) pure (mfilter (not . null) given)
   fresh <- ExceptT (claim target)
   ExceptT $
     try (copyTree (templates </> name) target `onException` takeBack fresh target) >>= \case
@@ -110,7 +110,7 @@ claim target =
     Right () -> pure (Right True)
     Left e
       | isAlreadyExistsError e -> occupied
-      | isDoesNotExistError e -> pure (Left (Usage ("there is no directory to make " <> shown <> " in") ("make it first: mkdir -p " <> quoted (takeDirectory target))))
+      | isDoesNotExistError e -> pure (Left (Usage ("there is no directory to make " <> shown <> " in") ("make it first: mkdir -p " <> quoted (takeDirectory (dropTrailingPathSeparator target)))))
       | otherwise -> pure (Left (unwritable e))
   where
     shown = Text.pack target
