@@ -4,6 +4,7 @@ module InitSpec (spec) where
 import Callspan.Config (Problem (..))
 import Callspan.Init
 import Control.Exception (bracket, bracket_)
+import Control.Monad (void)
 import Data.List (sort)
 import Data.Text (Text)
 import Data.Text qualified as Text
@@ -66,7 +67,7 @@ spec = around inRoom $ do
       Left (Usage what _) -> what `shouldBe` "--list makes nothing, and a template was named"
       unexpected -> expectationFailure (show unexpected)
   where
-    made room name target = fmap (const ()) <$> makeProject (room </> "templates") name (Just target)
+    made room name target = void <$> makeProject (room </> "templates") name (Just target)
     usage what how = (== Left (Usage what how))
     says part = either ((part `Text.isInfixOf`) . problemText) (const False)
     withTemplates directory = bracket_ (setEnv "CALLSPAN_TEMPLATES" directory) (unsetEnv "CALLSPAN_TEMPLATES")
@@ -80,7 +81,7 @@ problemText = \case
 filesOf :: FilePath -> IO [FilePath]
 filesOf top = go ""
   where
-    go below = sort <$> listDirectory (top </> below) >>= fmap concat . traverse (each . (below </>))
+    go below = listDirectory (top </> below) >>= fmap concat . traverse (each . (below </>)) . sort
     each path = doesDirectoryExist (top </> path) >>= \directory -> if directory then go path else pure [path]
 
 -- | Two templates, and a directory that is none.
@@ -90,7 +91,7 @@ inRoom = bracket make removePathForcibly
     make = do
       room <- getTemporaryDirectory >>= \t -> mkdtemp (t </> "callspan-test-")
       let templates = room </> "templates"
-          write path text = writeFile (templates </> path) text
+          write = writeFile . (templates </>)
       mapM_ (createDirectoryIfMissing True . (templates </>)) ["other", "no-template", "tools/deep/er", "tools/__pycache__"]
       write "other/README.md" "# Another\nNo block here.\n"
       write "tools/README.md" "# The first\n```console\n$ no\n```\n```sh\nmake test\nmake more\n```\n```sh\nno\n```\n"
