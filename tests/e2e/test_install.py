@@ -36,6 +36,10 @@ def test_an_installed_tree_works_from_anywhere(room: Path) -> None:
     )
     assert listed.status == 0, listed.stderr
 
+    made = run(prefix / "bin" / "callspan", "init", "tools", elsewhere / "mytools", cwd=elsewhere, env={"PATH": PATH})
+    assert made.status == 0, made.stderr
+    assert (elsewhere / "mytools" / "tools" / "alarm.py").is_file()
+
     removed = run("make", "-C", ROOT, "uninstall", f"PREFIX={prefix}")
     assert removed.status == 0, removed.stderr
     assert [path for path in prefix.rglob("*") if not path.is_dir()] == []

@@ -138,7 +138,7 @@ copyTree from to = do
 
 -- | What building and testing a template in its place leaves there; the .gitignore of each says the same to git.
 leftBehind :: [FilePath]
-leftBehind = [".pytest_cache", ".venv", "__pycache__", "_build", "dist-newstyle", "node_modules"]
+leftBehind = [".pytest_cache", ".ruff_cache", ".venv", "__pycache__", "_build", "dist-newstyle", "node_modules"]
 
 -- | The directory was new or empty, so that all that is in it is ours.
 takeBack :: Bool -> FilePath -> IO ()
