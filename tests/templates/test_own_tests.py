@@ -48,7 +48,7 @@ def project(request: pytest.FixtureRequest, room: Path) -> tuple[Template, Path]
     return template, place
 
 
-def tested(template: Template, place: Path, **environment: str) -> Ran:
+def outcome_of(template: Template, place: Path, **environment: str) -> Ran:
     """Its command, as typed in a terminal of its own; and nothing of it runs on."""
     mark = secrets.token_hex(8)
     # A make that runs these tests is no business of the template's make.
@@ -79,14 +79,14 @@ def processes_with(variable: str) -> list[str]:
 
 def test_its_tests_pass(project: tuple[Template, Path]) -> None:
     template, place = project
-    ran = tested(template, place)
+    ran = outcome_of(template, place)
     assert ran.status == 0, ran.stdout + ran.stderr
     assert re.search(template.passed, ran.stdout + ran.stderr, re.MULTILINE), ran.stdout + ran.stderr
 
 
 def test_without_the_servers_its_tests_fail_and_say_what_is_missing(project: tuple[Template, Path], room: Path) -> None:
     template, place = project
-    ran = tested(template, place, CALLSPAN_BIN_DIR=str(room))
+    ran = outcome_of(template, place, CALLSPAN_BIN_DIR=str(room))
     assert ran.status != 0, ran.stdout + ran.stderr
     assert f"is not in {room}: put Callspan's bin on PATH, or set CALLSPAN_BIN_DIR" in ran.stdout + ran.stderr
     assert not re.search(template.passed, ran.stdout + ran.stderr, re.MULTILINE), ran.stdout + ran.stderr
