@@ -17,6 +17,7 @@ import Data.ByteString.Lazy qualified as Lazy
 import Data.IORef (IORef, modifyIORef', newIORef, readIORef)
 import Data.Text (Text)
 import Data.Text qualified as Text
+import GHC.IO.Exception (ioe_description)
 import Network.Socket (Family (AF_UNIX), SockAddr (SockAddrUnix), SocketType (Stream), close, connect, defaultProtocol, socket, socketToHandle)
 import System.IO (Handle, IOMode (ReadWriteMode), hClose, hFlush)
 
@@ -43,7 +44,7 @@ withWire path use = bracket open hClose (\h -> newIORef (-1) >>= use . Wire h)
   where
     open = handle unreachable . bracketOnError (socket AF_UNIX Stream defaultProtocol) close $ \s ->
       connect s (SockAddrUnix path) >> socketToHandle s ReadWriteMode
-    unreachable (e :: IOException) = throwIO (Unreachable (Text.pack (path <> ": " <> displayException e)))
+    unreachable (e :: IOException) = throwIO (Unreachable (Text.pack (path <> ": " <> ioe_description e <> "; does its server run?")))
 
 -- | Sends a request and reads the last line of its answer.
 request :: Wire -> Pair -> (Object -> Parser a) -> IO a
@@ -64,7 +65,7 @@ request (Wire h counter) body parser = handle lost $ do
         _ | owner == number, not (KeyMap.member "delta" frame) -> understood parser frame
         _ -> await number
     refusal e = Refused <$> e .:? "code" .!= "UNKNOWN" <*> e .:? "message" .!= "" <*> e .:? "hint" .!= ""
-    lost (e :: IOException) = throwIO (Unreachable ("the server is gone: " <> Text.pack (displayException e)))
+    lost (e :: IOException) = throwIO (Unreachable ("the server is gone: " <> Text.pack (ioe_description e)))
     patienceMs = 120000 :: Int
 
 understood :: (Object -> Parser a) -> Object -> IO a
