@@ -4,6 +4,4 @@ defmodule CallspanClient.MixProject do
   def project do
     [app: :callspan_client, version: "0.1.0", elixir: "~> 1.14", deps: []]
   end
-
-  def application, do: [extra_applications: [:logger]]
 end

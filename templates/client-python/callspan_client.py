@@ -95,4 +95,7 @@ class Client:
         line = self._lines.readline(MOST_BYTES + 1)
         if not line.endswith(b"\n"):
             raise ConnectionError("the server's line is too long" if len(line) > MOST_BYTES else "the server is gone")
-        return json.loads(line)
+        try:
+            return json.loads(line)
+        except ValueError as error:
+            raise ConnectionError(f"the server sent what is no frame: {error}") from None
