@@ -73,8 +73,9 @@ defmodule CallspanClientTest do
   end
 
   test "a stream that is left is cancelled", %{client: client} do
+    before = cancelled(client)
     assert [%{"delta" => _}] = client |> ask(@endless) |> Enum.take(1)
-    await(fn -> last(client, %{health: %{}})["health_report"]["details"]["running"] == "0" end, "the model to stop")
+    await(fn -> cancelled(client) > before end, "the request to be cancelled")
   end
 
   test "a frame that is longer than the buffer is read", %{client: client} do
@@ -90,6 +91,16 @@ defmodule CallspanClientTest do
 
   test "a server that is not there is named" do
     assert_raise ConnectionError, ~r"/proc/nowhere: .*start it: rust-inference", fn -> connect("/proc/nowhere") end
+  end
+
+  # How many requests the server has counted as cancelled.
+  defp cancelled(client) do
+    text = last(client, %{metrics: %{}})["metrics_report"]["text"]
+
+    case Regex.run(~r/^callspan_inference_requests_total\{.*"cancelled".*\} (\d+)$/m, text) do
+      [_, count] -> String.to_integer(count)
+      nil -> 0
+    end
   end
 
   defp find(name) do
@@ -110,7 +121,7 @@ defmodule CallspanClientTest do
     ConnectionError -> false
   end
 
-  defp await(condition, what, left \\ 3000)
+  defp await(condition, what, left \\ 1500)
   defp await(_condition, what, 0), do: raise("waited in vain for #{what}")
 
   defp await(condition, what, left) do
