@@ -38,22 +38,72 @@ have_hackage_index() {
     return 1
 }
 
-# make_venv DIRECTORY [WHAT THEY INCLUDE…] REQUIREMENTS: a virtual environment with these packages, from the system's
-# Python (never one of pyenv's, which have no shared libpython). A hash of what it was made from says when to make it anew.
-make_venv() {
-    local venv=$1 stamp=$1/.made-from python made_from
-    shift
-    python=${PYTHON:-/usr/bin/python3}
-    [ -x "$python" ] || python=$(command -v python3) || die "python3 is missing" "install Python 3.11 or newer"
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-        die "$python is $("$python" --version), and 3.11 or newer is needed" "make PYTHON=/path/to/python3.11 setup"
+# The Python that virtual environments are made from: the system's, never one of pyenv's, which have no shared libpython.
+venv_python() {
+    local python=${PYTHON:-/usr/bin/python3}
+    if [ -z "${PYTHON:-}" ] && [ ! -x "$python" ]; then python=python3; fi
+    command -v "$python" || die "$python is missing" "install Python 3.11 or newer, or make PYTHON=/path/to/python3.11 setup"
+}
 
-    made_from=$({ "$python" -c 'import sys; print(sys.version, sys.base_prefix)'; cat "$@"; } | cksum)
-    if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$made_from" ]; then
-        return
-    fi
-    say "making ${venv#"$ROOT/"} from $python ($("$python" --version))"
-    "$python" -m venv --clear "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "${!#}"
-    echo "$made_from" >"$stamp"
+# made_from PYTHON FILE…: a hash (SHA-256) of which Python it is and of what the files hold.
+made_from() {
+    "$1" -I -S -c '
+import hashlib, sys
+if sys.version_info < (3, 11):
+    sys.exit(3)
+made = hashlib.sha256(repr((sys.version, sys.base_prefix)).encode())
+for name in sys.argv[1:]:
+    with open(name, "rb") as file:
+        made.update(hashlib.sha256(file.read()).digest())
+print(made.hexdigest())' "${@:2}" || {
+        [ $? != 3 ] || die "$1 is $("$1" --version), and 3.11 or newer is needed" "make PYTHON=/path/to/python3.11 setup"
+        return 1
+    }
+}
+
+# is_made_from VENV HASH
+is_made_from() { [ -x "$1/bin/python" ] && [ "$(cat "$1/.made-from" 2>/dev/null)" = "$2" ]; }
+
+# venv_is_current DIRECTORY FILE…: true when make_venv would do nothing.
+venv_is_current() {
+    local python hash
+    python=$(venv_python) || return
+    hash=$(made_from "$python" "${@:2}") || return
+    is_made_from "$1" "$hash"
+}
+
+# uv does not read pip's settings: who has some (a mirror, say) is served by pip.
+pip_has_settings() {
+    local file
+    if compgen -e PIP_ >/dev/null; then return 0; fi
+    for file in /etc/pip.conf /etc/xdg/pip/pip.conf "$HOME/.pip/pip.conf" "${XDG_CONFIG_HOME:-$HOME/.config}/pip/pip.conf" \
+        {"$HOME",}"/Library/Application Support/pip/pip.conf"; do
+        if [ -e "$file" ]; then return 0; fi
+    done
+    return 1
+}
+
+# make_venv DIRECTORY [WHAT THEY INCLUDE…] REQUIREMENTS: a virtual environment with these packages, made anew when the
+# hash of what it was made from says so. uv installs them if it is there, else pip.
+make_venv() {
+    local venv=$1 requirements=${!#} python hash
+    shift
+    python=$(venv_python)
+    hash=$(made_from "$python" "$@")
+    if is_made_from "$venv" "$hash"; then return; fi
+    # One at a time: several terminals and an editor may enter the workspace at once. The lock is on the requirements,
+    # because the environment goes and comes; Python takes it, because not every system has flock.
+    (
+        exec 9<"$requirements"
+        "$python" -I -S -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
+        if is_made_from "$venv" "$hash"; then exit; fi
+        say "making ${venv#"$ROOT/"} from $python ($("$python" --version))"
+        "$python" -m venv --clear "$venv"
+        if have uv && ! pip_has_settings; then
+            UV_PYTHON_DOWNLOADS=never uv pip install --quiet --python "$venv/bin/python" --requirement "$requirements"
+        else
+            "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
+        fi
+        echo "$hash" >"$venv/.made-from"
+    )
 }
