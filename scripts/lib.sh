@@ -75,7 +75,11 @@ venv_is_current() {
 # uv does not read pip's settings: who has some (a mirror, say) is served by pip.
 pip_has_settings() {
     local file
-    if compgen -e PIP_ >/dev/null; then return 0; fi
+    if compgen -e PIP_ | grep -qvx PIP_CONFIG_FILE; then return 0; fi
+    case ${PIP_CONFIG_FILE:-} in
+        /dev/null) return 1 ;; # pip's word for: no such file is read
+        ?*) return 0 ;;
+    esac
     for file in /etc/pip.conf /etc/xdg/pip/pip.conf "$HOME/.pip/pip.conf" "${XDG_CONFIG_HOME:-$HOME/.config}/pip/pip.conf" \
         {"$HOME",}"/Library/Application Support/pip/pip.conf"; do
         if [ -e "$file" ]; then return 0; fi
