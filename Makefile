@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints setup-clients build demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune train-default check-gpu lint check-macos fmt docs-check eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints setup-clients build verify-workspace demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune train-default check-gpu lint check-macos fmt docs-check eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -25,6 +25,9 @@ setup-clients: setup
 
 build: setup ## build rust-inference, python-executor, ipc and callspan into bin/
 	@scripts/build $(PROFILE) bin
+
+verify-workspace: ## what this shell should provide, and what of it is there (SHELL_NAME=gpu: what another would lack)
+	@scripts/verify-workspace $(if $(SHELL_NAME),--shell '$(SHELL_NAME)')
 
 demo: build ## four questions through all three processes, with the frames on the wire
 	@scripts/demo

@@ -143,7 +143,7 @@ class Workspace:
         )
 
     def session(self, script: str = "cd checkout; prompt; look") -> Told:
-        """Runs lines in a bash with direnv's hook: `prompt` is what happens before each prompt, `look` notes the environment."""
+        """Runs lines in a bash with direnv's hook: `prompt` is what comes before a prompt, `look` notes variables."""
         before = (
             'eval "$(direnv hook bash)"\n'
             "prompt() { _direnv_hook; }\n"

@@ -59,6 +59,13 @@ def test_nix_is_asked_for_the_shell_that_was_chosen(nix: Workspace) -> None:
     assert call == f"--extra-experimental-features nix-command flakes print-dev-env --profile {profile} .#gpu"
 
 
+def test_who_has_nix_and_does_not_want_it_says_none(nix: Workspace) -> None:
+    nix.variables["CALLSPAN_SHELL"] = "none"
+    told = nix.session()
+    assert (told.own_words(), nix.noted()) == ([], [])
+    assert told.looks[0]["PATH"].split(":")[0] == str(nix.checkout / "bin")
+
+
 def test_what_the_workspace_built_comes_before_the_tools_of_nix(nix: Workspace) -> None:
     (inside,) = nix.session().looks
     path = inside["PATH"].split(":")
@@ -95,7 +102,7 @@ def test_a_flake_that_is_broken_is_told_and_nothing_of_the_workspace_is_loaded(n
     words = told.own_words()
     assert "error: the flake is broken" in words
     assert "the shell default could not be entered" in words
-    assert "  fix: nix develop .#default says why; then: direnv reload" in words
+    assert "  fix: nix develop .#default says why; CALLSPAN_SHELL=none does without; then: direnv reload" in words
     assert told.looks[0]["PATH"] == str(nix.tools)
 
 
