@@ -77,9 +77,15 @@ class Told:
     status: int
 
     def own_words(self) -> list[str]:
-        """What .envrc said, without direnv's own two lines of each entry."""
+        """What .envrc said, without the two lines that direnv itself has for each entry."""
         lines = [line.removeprefix("direnv: ") for line in plain(self.said).splitlines()]
-        return [line for line in lines if not line.startswith(("loading ", "export ", "unloading", "using "))]
+        return [
+            line
+            for line in lines
+            if not (
+                line.startswith(("export ", "unloading")) or (line.startswith("loading ") and line.endswith("/.envrc"))
+            )
+        ]
 
 
 def plain(text: str) -> str:

@@ -37,9 +37,12 @@ def test_another_target_directory_is_known(ready: Workspace) -> None:
 
 
 def test_nothing_is_said_when_all_is_there(ready: Workspace) -> None:
+    ready.write(".envrc.local", "export ONE=1\n")
+    ready.write(".env", "TWO=2\n")
     told = ready.session()
     assert told.own_words() == []
     assert ready.noted() == []
+    assert (told.looks[0]["ONE"], told.looks[0]["TWO"]) == ("1", "2")
 
 
 def test_it_works_for_those_who_have_direnv_be_strict(ready: Workspace) -> None:
