@@ -35,16 +35,23 @@ check_programs() {
 }
 
 check_sandbox() {
-    local doctor=$ROOT/bin/python-executor said level=''
+    local doctor=$ROOT/bin/python-executor said level='' status=0
     if [ ! -x "$doctor" ]; then
         row sandbox unknown 'only bin/python-executor can tell, and it is not there' 'make build'
         return
     fi
-    said=$(bounded "$doctor" doctor --json 2>&1)
+    said=$(bounded "$doctor" doctor --json 2>&1) || status=$?
     [[ $said =~ \"level\":\"([a-z-]+)\" ]] && level=${BASH_REMATCH[1]}
     case $level in
-        full) row sandbox ok 'full: namespaces, Landlock, seccomp and limits' ;;
-        '') row sandbox broken "no tool can be run: $(head -n 1 <<<"$said")" 'bin/python-executor doctor' ;;
+        full)
+            # Its status says more: that a mechanism is in force is not yet that it holds.
+            if [ "$status" = 0 ]; then
+                row sandbox ok 'full: namespaces, Landlock, seccomp and limits'
+            else
+                row sandbox broken 'a mechanism is in force and does not hold' 'bin/python-executor doctor says which; trust no tool'
+            fi
+            ;;
+        '') row sandbox broken "no tool can be run: ${said%%$'\n'*}" 'bin/python-executor doctor' ;;
         *) row sandbox "$level" "tools run, with less around them: $level" 'bin/python-executor doctor says what is missing and its cure' ;;
     esac
 }
@@ -60,10 +67,11 @@ libcuda() {
 }
 
 check_cuda() {
-    local device library
+    local said device='' library
     library=$(libcuda)
-    if ! have nvidia-smi || ! device=$(bounded nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1); then
-        device=''
+    # When it fails, it says so on standard output.
+    if have nvidia-smi && said=$(bounded nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null); then
+        device=${said%%$'\n'*}
     fi
     if [ -n "$device" ] && [ -n "$library" ]; then
         row cuda ok "$device; $library"
@@ -77,11 +85,11 @@ check_cuda() {
 }
 
 check_metal() {
-    local device
+    local said
     if [ "$(uname -s)" != Darwin ]; then
         row metal missing 'this is not macOS' 'a Mac; only mistralrs-metal takes it'
-    elif device=$(bounded system_profiler SPDisplaysDataType 2>/dev/null | grep -m 1 'Metal'); then
-        row metal ok "${device#"${device%%[! ]*}"}"
+    elif said=$(bounded system_profiler SPDisplaysDataType 2>/dev/null) && [[ $said =~ (Metal[^$'\n']*) ]]; then
+        row metal ok "${BASH_REMATCH[1]}"
     else
         row metal missing 'system_profiler tells of no display that has Metal' 'a newer Mac; only mistralrs-metal takes it'
     fi

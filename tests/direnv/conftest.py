@@ -145,7 +145,7 @@ class Workspace:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=self.checkout, env=self.environment(), capture_output=True, text=True, timeout=60, check=False
+            command, cwd=self.checkout, env=self.environment(), capture_output=True, text=True, timeout=120, check=False
         )
 
     def session(self, script: str = "cd checkout; prompt; look") -> Told:
@@ -161,7 +161,7 @@ class Workspace:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         looks = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ def test_nothing_is_said_when_all_is_there(ready: Workspace) -> None:
     assert told.own_words() == []
     assert ready.noted() == []
     assert (told.looks[0]["ONE"], told.looks[0]["TWO"]) == ("1", "2")
+
+
+def test_entering_costs_little(ready: Workspace) -> None:
+    def spent() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = spent()
+    ready.session()
+    # A quarter of a second on a quiet machine; processor time, because others may be at work as well.
+    assert spent() - before < 2
 
 
 def test_it_works_for_those_who_have_direnv_be_strict(ready: Workspace) -> None:
