@@ -100,7 +100,8 @@ def test_a_python_that_is_not_there_or_too_old_is_told(workspace: Workspace) -> 
     workspace.variables["PYTHON"] = "/nowhere/python3"
     done = set_up(workspace)
     assert "error: /nowhere/python3 is missing" in done.stderr
-    workspace.program("old", '#!/usr/bin/env bash\n[ "$1" != --version ] || echo Python 3.9.2; exit 3\n')
+    pretends = '[ "$1" != --version ] || { echo Python 3.9.2; exit; }\nexec python "${@/sys.version_info/(3, 9)}"\n'
+    workspace.program("old", "#!/usr/bin/env bash\n" + pretends)
     workspace.variables["PYTHON"] = "old"
     done = set_up(workspace)
     assert done.returncode == 1
