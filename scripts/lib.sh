@@ -99,7 +99,13 @@ make_venv() {
     # because the environment goes and comes; Python takes it, because not every system has flock.
     (
         exec 9<"$requirements"
-        "$python" -I -S -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
+        "$python" -I -S -c '
+import fcntl, sys
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("==> waiting for somebody else who is making it:", sys.argv[1], file=sys.stderr)
+    fcntl.flock(9, fcntl.LOCK_EX)' "$venv"
         if is_made_from "$venv" "$hash"; then exit; fi
         say "making ${venv#"$ROOT/"} from $python ($("$python" --version))"
         "$python" -m venv --clear "$venv"

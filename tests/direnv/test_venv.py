@@ -67,11 +67,10 @@ def test_what_was_begun_is_not_taken_for_done(workspace: Workspace) -> None:
 def test_of_two_at_once_one_makes_it_and_the_other_waits(workspace: Workspace) -> None:
     workspace.variables["VENV_TAKES"] = "0.5"
     command = [workspace.checkout / "scripts/setup-python"]
-    both = [subprocess.Popen(command, env=workspace.environment(), stderr=subprocess.PIPE) for _ in range(2)]
-    for process in both:
-        assert process.wait(60) == 0
-        assert process.stderr
-        process.stderr.close()
+    both = [subprocess.Popen(command, env=workspace.environment(), stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(process.communicate(timeout=120)[1] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    assert [line.split()[1] for line in said] == ["making", "waiting"]
     assert workspace.noted() == ["venv .venv", f"pip {wanted(workspace)}"]
 
 
