@@ -1,0 +1,65 @@
+"""What the tests of deploy/ share: a clone of this checkout, programs in place of real ones that write down how they
+were called, and the whole as `make install` puts it into an image or onto a machine."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from deploying import commit
+from harness import ROOT, run
+
+
+@pytest.fixture
+def room() -> Iterator[Path]:
+    """A directory with a short name, because the path of a Unix socket holds about 100 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """This checkout as it is, changes included, committed: it is clean."""
+    copy = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, copy], check=True)
+    changed = ["git", "ls-files", "-z", "--modified", "--others", "--exclude-standard"]
+    for name in subprocess.run(changed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
+        if name and (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    commit(copy)
+    return copy
+
+
+@pytest.fixture
+def stub(tmp_path: Path) -> Callable[..., Path]:
+    """Makes programs that write their arguments, one a line, to called.log beside them, and do `body`."""
+    bin_dir = tmp_path / "stubs"
+    bin_dir.mkdir()
+
+    def make(*names: str, body: str = "") -> Path:
+        for name in names:
+            program = bin_dir / name
+            program.write_text(f'#!/bin/sh\nprintf "%s\\n" {name} "$@" >>{bin_dir}/called.log\n{body}\n')
+            program.chmod(0o755)
+        return bin_dir
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[Path]:
+    """What `make install PREFIX=/usr/local DESTDIR=…` makes, of the build that is there already."""
+    tree = Path(tempfile.mkdtemp(prefix="callspan-installed-", dir="/var/tmp"))
+    made = run("make", "-C", ROOT, "install", "PREFIX=/usr/local", f"DESTDIR={tree}", "PROFILE=dev", patience_s=600)
+    assert made.status == 0, made.stderr
+    # What a debugger needs is most of a dev build, and each layer of an image is a copy.
+    for file in (tree / "usr/local/bin").iterdir():
+        subprocess.run(["strip", file], check=True)
+    yield tree
+    shutil.rmtree(tree)

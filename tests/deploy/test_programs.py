@@ -1,0 +1,172 @@
+"""deploy/images/*: what they say and what they refuse, with stubs in the place of skopeo and its kin."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from deploying import IMAGES, program
+from harness import ROOT, run
+
+PROGRAMS = ["base", "build", "push", "registry", "verify"]
+# Debian's, for what the programs are made of; what is tested as missing or as a stub is not there.
+STUBBED = ["buildah", "podman", "skopeo", "docker", "mmdebstrap", "docker-registry"]
+
+
+def path_without_tools(tmp_path: Path) -> Path:
+    """A PATH on which all is there but what builds, copies and serves images."""
+    some = tmp_path / "some"
+    some.mkdir(exist_ok=True)
+    for directory in ("/usr/local/bin", "/usr/bin", "/bin"):
+        for found in Path(directory).iterdir():
+            if found.name not in STUBBED and not (some / found.name).exists():
+                (some / found.name).symlink_to(found)
+    return some
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_tells_every_option(name: str) -> None:
+    ran = program(name, "--help")
+    assert ran.status == 0
+    assert ran.stderr == ""
+    assert ran.stdout.startswith(f"usage: {name} ")
+    taken = set(re.findall(r"^ +(--[a-z-]+)(?: \||\))|\| (--[a-z-]+)", (IMAGES / name).read_text(), re.MULTILINE))
+    options = {option for pair in taken for option in pair if option}
+    assert "--dry-run" in options
+    for option in options:
+        assert option in ran.stdout, option
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_wrong_option_is_named_with_its_cure(name: str) -> None:
+    ran = program(name, "--frobnicate")
+    assert (ran.status, ran.stdout) == (2, "")
+    assert "--frobnicate" in ran.stderr
+    assert f"{name} --help" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "what"),
+    [
+        ("build", ["--cpu"], "needs a value"),
+        ("build", ["webserver"], "no option or image webserver"),
+        ("build", ["--cpu", "native"], "says nothing"),
+        ("build", ["--cpu", "x86 64"], "no processor's name"),
+        ("build", ["--prebuilt", "/nonexistent"], "has no programs"),
+        ("push", ["inference"], "an image and a registry"),
+        ("push", ["webserver", "registry.example"], "no image webserver"),
+        ("push", ["inference", "registry.example/me:1.0"], "no registry's name"),
+        ("push", ["inference", "https://registry.example"], "no registry's name"),
+        ("push", ["docker-archive:x", "registry.example"], "nothing says how"),
+        ("push", ["inference", "registry.example", "--tag", "a:b"], "is no tag"),
+        ("push", ["inference", "registry.example", "--ttl", "2h"], "most registries keep them"),
+        ("push", ["inference", "ttl.sh", "--ttl", "soon"], "is no time"),
+        ("push", ["inference", "ttl.sh", "--ttl", "2h", "--tag", "a"], "the tag is the time"),
+        ("push", ["inference", "registry.example", "--ttl-by-tag"], "give --ttl"),
+        ("push", ["inference", "registry.example", "--plain-http"], "in the clear"),
+        ("push", ["inference", "127.0.0.1.example.com", "--plain-http"], "in the clear"),
+        ("registry", ["--port", "70000"], "is no port"),
+        ("registry", ["--port", "0"], "is no port"),
+        ("registry", ["--dir", "/tmp/a b"], "other characters"),
+        ("verify", [], "which image"),
+        ("verify", ["a", "b"], "one image"),
+        ("verify", ["a", "--digest", "sha256:12"], "no digest"),
+        ("verify", ["registry.example/a", "--plain-http"], "registries of this machine"),
+        ("verify", ["127.0.0.1.example.com/a", "--plain-http"], "registries of this machine"),
+        ("base", ["--suite", "buzz"], "no Debian"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_done(
+    name: str, arguments: list[str], what: str, stub: Callable[..., Path], tmp_path: Path
+) -> None:
+    stubs = stub(*STUBBED)
+    ran = program(name, *arguments, env={"PATH": f"{stubs}:{path_without_tools(tmp_path)}"})
+    assert (ran.status, ran.stdout) == (2, "")
+    assert what in ran.stderr
+    assert "\n  fix: " in ran.stderr
+    assert not (stubs / "called.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("base", []),
+        ("build", ["all", "--base", "a b", "--fresh"]),
+        ("push", ["executor", "registry.example/me"]),
+        ("registry", ["--dir", "/nonexistent/registry", "--tls"]),
+        ("verify", ["registry.example/callspan-all:1", "--same-as", "container:x", "--digest", "sha256:" + "0" * 64]),
+    ],
+)
+def test_a_dry_run_prints_commands_and_runs_none(
+    name: str, arguments: list[str], stub: Callable[..., Path], tmp_path: Path
+) -> None:
+    stubs = stub(*STUBBED)
+    ran = program(name, *arguments, "--dry-run", env={"PATH": f"{stubs}:{path_without_tools(tmp_path)}"})
+    assert ran.status == 0, ran.stderr
+    assert any(tool in ran.stdout for tool in STUBBED)
+    assert not (stubs / "called.log").exists()
+    assert not Path("/nonexistent").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "missing"),
+    [
+        ("base", [], "mmdebstrap"),
+        ("build", [], "buildah"),
+        ("push", ["all", "registry.example"], "skopeo"),
+        ("registry", [], "docker-registry"),
+        ("verify", ["registry.example/callspan-all:1"], "skopeo"),
+    ],
+)
+def test_a_missing_program_is_named_with_its_package(
+    name: str, arguments: list[str], missing: str, tmp_path: Path
+) -> None:
+    env = {"PATH": str(path_without_tools(tmp_path)), "XDG_DATA_HOME": str(tmp_path / "data")}
+    ran = program(name, *arguments, env=env)
+    assert ran.status == (2 if name == "verify" else 1)
+    assert f"apt-get install {missing}" in ran.stderr or f"apt-get install buildah {missing}" in ran.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_labels_of_a_build_are_those_of_build_info() -> None:
+    info = json.loads(run(ROOT / "scripts" / "build-info").stdout)
+    for cpu in ("", "znver2"):
+        extra = ["--cpu", cpu] if cpu else []
+        ran = program("build", "--dry-run", *extra, env={"CONTAINER_TOOL": "buildah"})
+        builds = [shlex.split(line) for line in ran.stdout.splitlines() if " build " in line]
+        assert [line[line.index("--target") + 1] for line in builds] == ["inference", "executor", "orchestrator", "all"]
+        for line in builds:
+            wanted = dict(info["images"][line[line.index("--target") + 1]])
+            if cpu:
+                wanted["org.opencontainers.image.description"] += f" (compiled for {cpu})"
+            given = [line[place + 1] for place, word in enumerate(line) if word == "--label"]
+            assert dict(label.split("=", 1) for label in given) == wanted
+            assert line[line.index("--timestamp") + 1] == str(info["epoch"])
+            assert (f"TARGET_CPU={cpu}" in line) == bool(cpu)
+            assert line[line.index("--tag") + 1].endswith(info["version"] + (f"-{cpu}" if cpu else ""))
+
+
+def test_each_program_stands_alone_outside_of_any_checkout(tmp_path: Path, stub: Callable[..., Path]) -> None:
+    """As the flake wraps it: a file by itself, with what there is to know in CALLSPAN_BUILD_INFO."""
+    info = tmp_path / "build-info.json"
+    info.write_text(run(ROOT / "scripts" / "build-info").stdout)
+    streams = tmp_path / "streams"
+    streams.mkdir()
+    shutil.copy("/bin/true", streams / "inference")
+    env = {"PATH": f"{stub(*STUBBED)}:/usr/bin:/bin", "HOME": str(tmp_path), "CALLSPAN_BUILD_INFO": str(info)}
+    for name, arguments, expected in [
+        ("build", ["inference"], f"{streams}/inference | skopeo copy docker-archive:/dev/stdin"),
+        ("push", ["all", "registry.example"], "docker://registry.example/callspan-all:"),
+        ("registry", [], "addr: 127.0.0.1:5000"),
+        ("verify", ["registry.example/callspan-all"], "skopeo inspect"),
+    ]:
+        alone = shutil.copy(IMAGES / name, tmp_path / name)
+        own = env | ({"CALLSPAN_IMAGE_STREAMS": str(streams)} if name == "build" else {})
+        ran = run(alone, *arguments, "--dry-run", env=own, cwd=tmp_path)
+        assert ran.status == 0, ran.stderr
+        assert expected in ran.stdout
