@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from deploying import commit
 from harness import ROOT, run
+from stores import Image, Store
 
 
 @pytest.fixture
@@ -63,3 +64,24 @@ def installed() -> Iterator[Path]:
         subprocess.run(["strip", file], check=True)
     yield tree
     shutil.rmtree(tree)
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[Store]:
+    directory = Path(tempfile.mkdtemp(prefix="callspan-images-", dir="/var/tmp"))
+    yield Store.at(directory)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def base(store: Store) -> str:
+    made = store.ours("base")
+    assert made.status == 0, made.stderr
+    return made.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def images(store: Store, base: str, installed: Path) -> dict[str, Image]:
+    """The servers' images; the programs in them are those that are installed."""
+    names = ["inference", "executor"]
+    return dict(zip(names, store.build(*names, "--base", base, "--prebuilt", installed), strict=True))

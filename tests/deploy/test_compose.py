@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -69,16 +68,3 @@ def test_the_processes_start_and_are_ready_when_their_probes_say_so(room: Path) 
             assert running.wait(process["shutdown"]["timeout_seconds"]) == 0, (room / "log").read_text()
         assert process["shutdown"]["parent_only"] is True
         assert shlex.split(process["command"])[0] == "exec"
-
-
-def test_the_default_socket_is_where_the_processes_have_theirs(room: Path) -> None:
-    """Else callspan's user would look elsewhere."""
-    env = {"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(room)}
-    process = subprocess.Popen([BIN / "rust-inference"], env=env, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: accepts(room / "callspan" / "inference.sock"), "the server to listen")
-        report = json.loads(run(BIN / "ipc", "health", "--json", room / "callspan" / "inference.sock").stdout)
-        assert report["status"] == "SERVING"
-    finally:
-        process.terminate()
-        process.wait(30)

@@ -1,4 +1,4 @@
-"""deploy/launchd: property lists that parse, and commands that start a server where they say. No macOS is at hand, so what
+"""deploy/launchd: property lists that parse, and commands that start a server where they say. No macOS is at hand: what
 launchd itself makes of them is not tested."""
 
 from __future__ import annotations

@@ -1,0 +1,57 @@
+"""A place for images, and deploy/images and buildah at work in it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploying import program
+from harness import Ran, run
+
+BUILD_S = 300.0
+
+
+@dataclass(frozen=True)
+class Image:
+    name: str
+    id: str
+
+
+@dataclass(frozen=True)
+class Store:
+    directory: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "CONTAINERS_STORAGE_CONF": str(self.directory / "storage.conf"),
+            # Takes no container engine.
+            "BUILDAH_ISOLATION": "chroot",
+            "CONTAINER_TOOL": "buildah",
+            # Nobody else's credentials.
+            "REGISTRY_AUTH_FILE": str(self.directory / "none.json"),
+            "TMPDIR": str(self.directory),
+        }
+
+    @classmethod
+    def at(cls, directory: Path) -> Store:
+        # vfs works on every file system.
+        settings = f'driver = "vfs"\ngraphroot = "{directory}/images"\nrunroot = "{directory}/run"\n'
+        (directory / "storage.conf").write_text("[storage]\n" + settings)
+        return cls(directory)
+
+    def ours(self, name: str, *arguments: str | Path, **env: str) -> Ran:
+        """One of deploy/images."""
+        return program(name, *arguments, env=self.env | env, patience_s=BUILD_S)
+
+    def tool(self, *command: str | Path) -> str:
+        """What a command that must succeed prints."""
+        ran = run(*command, env={**os.environ, **self.env}, patience_s=BUILD_S)
+        assert ran.status == 0, ran.stderr
+        return ran.stdout.strip()
+
+    def build(self, *arguments: str | Path) -> list[Image]:
+        ran = self.ours("build", *arguments)
+        assert ran.status == 0, ran.stderr
+        return [Image(*line.split(" ")) for line in ran.stdout.splitlines()]

@@ -1,0 +1,115 @@
+"""The images, really built on a Debian that is made here, and what runs in them. It takes root and what
+scripts/setup-deploy installs, and no container engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import run, until
+from stores import Image, Store
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="images are built here as root")
+
+
+@pytest.fixture
+def inside(store: Store, images: dict[str, Image]) -> Iterator[Callable[[str], list[str]]]:
+    """Makes a container of an image, and gives the command by which others are run in it, as the image says."""
+    made = []
+
+    def container(name: str) -> list[str]:
+        made.append(store.tool("buildah", "from", "--pull-never", images[name].name))
+        return ["buildah", "run", made[-1], "--"]
+
+    yield container
+    for name in made:
+        store.tool("buildah", "rm", name)
+
+
+def test_an_image_is_labelled_with_what_the_checkout_is(store: Store, images: dict[str, Image]) -> None:
+    for name, image in images.items():
+        same = store.ours("verify", f"containers-storage:{image.name}", "--digest", image.id)
+        assert same.status == 0, same.stdout + same.stderr
+        assert f"callspan-{name}" in same.stdout
+        assert image.id in same.stdout
+        config = json.loads(store.tool("skopeo", "inspect", "--config", f"containers-storage:{image.name}"))
+        labels = config["config"]["Labels"]
+        # And with nothing else, such as the version of what built it.
+        assert {key.rpartition(".")[0] for key in labels} == {"org.opencontainers.image"}
+        assert config["created"] == labels["org.opencontainers.image.created"]
+        assert config["config"]["User"] == "10001:10001"
+        # What the latest is called is that.
+        latest = store.tool("skopeo", "inspect", "--config", f"containers-storage:localhost/callspan-{name}:latest")
+        assert json.loads(latest) == config
+
+
+def test_of_the_same_parts_comes_the_same_image(
+    store: Store, base: str, images: dict[str, Image], installed: Path, tmp_path: Path
+) -> None:
+    """In another store, where nothing of the first build is left to be used again."""
+    other = Store.at(tmp_path)
+    there = f"containers-storage:[vfs@{tmp_path}/images+{tmp_path}/run]{base}"
+    store.tool("skopeo", "copy", "--quiet", f"containers-storage:{base}", there)
+    assert other.build("inference", "--base", base, "--prebuilt", installed) == [images["inference"]]
+
+
+def test_the_models_server_serves_as_nobody_special(store: Store, inside: Callable[[str], list[str]]) -> None:
+    command = inside("inference")
+    assert store.tool(*command, "id", "--user", "--group") == "10001"
+    assert (
+        store.tool(*command, "stat", "--format", "%a %u", "/run/callspan", "/home/callspan") == "700 10001\n700 10001"
+    )
+    # Nothing that it could change is its own, but for these.
+    writable = [
+        "find",
+        "/",
+        "-xdev",
+        "-type",
+        "d",
+        "-writable",
+        "!",
+        "-path",
+        "/proc*",
+        "!",
+        "-path",
+        "/sys*",
+        "!",
+        "-path",
+        "/dev*",
+    ]
+    found = set(store.tool(*command, *writable).splitlines())
+    assert found <= {"/tmp", "/var/tmp", "/run/lock", "/run/callspan", "/home/callspan", "/home/callspan/.cache"}
+    server = subprocess.Popen([*command, "rust-inference"], env={**os.environ, **store.env}, stderr=subprocess.DEVNULL)
+    try:
+        health = [*command, "ipc", "health", "--json", "/run/callspan/inference.sock"]
+        ready = until(
+            lambda: (ran := run(*health, env={**os.environ, **store.env})).status == 0 and ran.stdout, "health"
+        )
+        os.kill(json.loads(ready)["pid"], signal.SIGTERM)
+        assert server.wait(30) == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_the_executor_says_which_isolation_is_in_force(store: Store, inside: Callable[[str], list[str]]) -> None:
+    """In a chroot the kernel lets nobody make user namespaces, as most engines do in their containers."""
+    command = inside("executor")
+    env = {**os.environ, **store.env}
+    doctor = run(*command, "python-executor", "doctor", "--json", env=env)
+    assert doctor.status == 1
+    told = json.loads(doctor.stdout)
+    assert told["level"] == "reduced"
+    states = {row["mechanism"]: row["state"] for row in told["mechanisms"]}
+    assert (states["Landlock"], states["seccomp"], states["no new privileges"]) == ("active",) * 3
+    assert states["namespaces"] == "missing"
+    assert "in a container" in doctor.stderr
+    # Less than that is not served with, unless it is asked for.
+    refused = run(*command, "python-executor", "--isolation", "full", env=env)
+    assert refused.status == 2
+    assert "full" in refused.stderr
