@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints setup-clients build verify-workspace demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune train-default check-gpu lint check-macos fmt docs-check eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints setup-clients build verify-workspace demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune setup-deploy test-deploy train-default check-gpu lint check-macos fmt docs-check eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -49,6 +49,12 @@ test-e2e: build ## the tests with real processes and sockets
 
 test-clients: build setup-clients ## the tests with other people's clients
 	@scripts/test clients
+
+setup-deploy: setup
+	@scripts/setup-deploy
+
+test-deploy: build setup-deploy ## the tests of deploy/: images, units, compose; some take root, and a few minutes
+	@scripts/test deploy
 
 test-mistralrs: setup ## the optional mistral.rs backend, built (500 crates, 15 to 30 minutes the first time) and tested on the CPU
 	@cargo test --locked -p rust-inference --no-default-features --features mistralrs --test mistralrs -- --test-threads 1
@@ -133,7 +139,7 @@ uninstall: ## remove what `make install` put into PREFIX
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/uninstall
 
 clean: ## remove everything that was built, .venv included
-	@rm -rf bin .venv python-executor/.venv-finetune tests/clients/.venv tests/clients/node_modules dist-newstyle haskell-orchestrator/dist-newstyle
+	@rm -rf bin .venv python-executor/.venv-finetune tests/clients/.venv tests/clients/node_modules tests/deploy/.venv dist-newstyle haskell-orchestrator/dist-newstyle
 	@cargo clean --quiet
 
 clean-room: ## the whole from a clone in a bare Debian tree, timed (root; needs debootstrap)
