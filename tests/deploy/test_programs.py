@@ -171,3 +171,25 @@ def test_each_program_stands_alone_outside_of_any_checkout(tmp_path: Path, stub:
         ran = run(alone, *arguments, "--dry-run", env=own, cwd=tmp_path)
         assert ran.status == 0, ran.stderr
         assert expected in ran.stdout
+
+
+@pytest.mark.parametrize(("engine", "prefix"), [("podman", ""), ("docker", "sha256:")])
+def test_a_running_containers_image_is_asked_of_its_engine(
+    engine: str, prefix: str, stub: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Both tell an image's id, the one with its kind before it."""
+    labels = json.loads(run(ROOT / "scripts" / "build-info").stdout)["images"]["executor"]
+    number = "ab" * 32
+    told = tmp_path / "image.json"
+    body = f'case $1 in container) echo {prefix}{number} ;; image) [ "$3" = {number} ] && cat {told} ;; esac'
+    env = {"PATH": f"{stub(engine, body=body)}:{path_without_tools(tmp_path)}"}
+    told.write_text(json.dumps([{"Config": {"Labels": labels}}]))
+    same = program("verify", "container:mine", "--digest", f"sha256:{number}", env=env)
+    assert same.status == 0, same.stderr
+    assert f"sha256:{number}" in same.stdout
+    # A label that would act on a terminal is shown as what it is.
+    told.write_text(json.dumps([{"Config": {"Labels": labels | {"org.opencontainers.image.version": "\x1b[2J9"}}}]))
+    other = program("verify", "container:mine", "--name", "executor", env=env)
+    assert other.status == 1
+    assert "?[2J9" in other.stdout
+    assert "\x1b" not in other.stdout
