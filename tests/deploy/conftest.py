@@ -3,6 +3,7 @@ were called, and the whole as `make install` puts it into an image or onto a mac
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -55,22 +56,28 @@ def stub(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def installed() -> Iterator[Path]:
-    """What `make install PREFIX=/usr/local DESTDIR=…` makes, of the build that is there already."""
-    tree = Path(tempfile.mkdtemp(prefix="callspan-installed-", dir="/var/tmp"))
-    made = run("make", "-C", ROOT, "install", "PREFIX=/usr/local", f"DESTDIR={tree}", "PROFILE=dev", patience_s=600)
-    assert made.status == 0, made.stderr
-    # What a debugger needs is most of a dev build, and each layer of an image is a copy.
-    for file in (tree / "usr/local/bin").iterdir():
-        subprocess.run(["strip", file], check=True)
-    yield tree
-    shutil.rmtree(tree)
+    """What `make install PREFIX=/usr/local DESTDIR=…` makes of the build that is there already, or made before for
+    CALLSPAN_INSTALLED."""
+    if made_before := os.environ.get("CALLSPAN_INSTALLED"):
+        yield Path(made_before)
+        return
+    with tempfile.TemporaryDirectory(prefix="callspan-installed-", dir="/var/tmp") as name:
+        tree = Path(name)
+        tree.chmod(0o755)
+        made = run("make", "-C", ROOT, "install", "PREFIX=/usr/local", f"DESTDIR={tree}", "PROFILE=dev", patience_s=600)
+        assert made.status == 0, made.stderr
+        # What a debugger needs is most of a dev build, and each layer of an image is a copy.
+        for file in (tree / "usr/local/bin").iterdir():
+            subprocess.run(["strip", file], check=True)
+        yield tree
 
 
 @pytest.fixture(scope="session")
 def store() -> Iterator[Store]:
     directory = Path(tempfile.mkdtemp(prefix="callspan-images-", dir="/var/tmp"))
-    yield Store.at(directory)
-    shutil.rmtree(directory)
+    store = Store.at(directory)
+    yield store
+    store.remove()
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +89,6 @@ def base(store: Store) -> str:
 
 @pytest.fixture(scope="session")
 def images(store: Store, base: str, installed: Path) -> dict[str, Image]:
-    """The servers' images; the programs in them are those that are installed."""
-    names = ["inference", "executor"]
-    return dict(zip(names, store.build(*names, "--base", base, "--prebuilt", installed), strict=True))
+    """All of them; the programs in them are those that are installed."""
+    names = ["inference", "executor", "orchestrator", "all"]
+    return dict(zip(names, store.build("--base", base, "--prebuilt", installed), strict=True))

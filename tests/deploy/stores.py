@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +37,15 @@ class Store:
 
     @classmethod
     def at(cls, directory: Path) -> Store:
-        # vfs works on every file system.
-        settings = f'driver = "vfs"\ngraphroot = "{directory}/images"\nrunroot = "{directory}/run"\n'
+        settings = f'graphroot = "{directory}/images"\nrunroot = "{directory}/run"\ndriver = "{driver(directory)}"\n'
         (directory / "storage.conf").write_text("[storage]\n" + settings)
+        (directory / "none.json").write_text("{}")
         return cls(directory)
+
+    def remove(self) -> None:
+        # Mounted on itself by the tools, as long as they are not told that it is to go.
+        run("umount", "--recursive", self.directory / "images" / "overlay")
+        shutil.rmtree(self.directory)
 
     def ours(self, name: str, *arguments: str | Path, **env: str) -> Ran:
         """One of deploy/images."""
@@ -55,3 +61,13 @@ class Store:
         ran = self.ours("build", *arguments)
         assert ran.status == 0, ran.stderr
         return [Image(*line.split(" ")) for line in ran.stdout.splitlines()]
+
+
+def driver(directory: Path) -> str:
+    """vfs works on every file system, but each of its layers is a copy of all below it."""
+    parts = [directory / part for part in ("lower", "upper", "work", "merged")]
+    for part in parts:
+        part.mkdir()
+    options = ",".join(f"{part.name}dir={part}" for part in parts[:3])
+    mounted = run("unshare", "--mount", "mount", "-t", "overlay", "-o", options, "overlay", parts[3])
+    return "vfs" if mounted.status else "overlay"

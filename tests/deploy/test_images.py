@@ -53,9 +53,10 @@ def test_of_the_same_parts_comes_the_same_image(
 ) -> None:
     """In another store, where nothing of the first build is left to be used again."""
     other = Store.at(tmp_path)
-    there = f"containers-storage:[vfs@{tmp_path}/images+{tmp_path}/run]{base}"
-    store.tool("skopeo", "copy", "--quiet", f"containers-storage:{base}", there)
+    store.tool("skopeo", "copy", "--quiet", f"containers-storage:{base}", f"dir:{tmp_path}/base")
+    other.tool("skopeo", "copy", "--quiet", f"dir:{tmp_path}/base", f"containers-storage:{base}")
     assert other.build("executor", "--base", base, "--prebuilt", installed) == [images["executor"]]
+    other.remove()
 
 
 def test_the_models_server_serves_as_nobody_special(store: Store, inside: Callable[[str], list[str]]) -> None:
