@@ -40,7 +40,7 @@ def test_an_agent_starts_its_server_below_the_home_directory(server: str, room: 
     process = subprocess.Popen([*shell, command.replace("/usr/local/bin", str(BIN))], env=env)
     try:
         until(lambda: accepts(room / "Library" / "Caches" / "callspan" / f"{server}.sock"), "the server to listen")
-        assert (room / "Library" / "Logs" / f"callspan-{server}.log").read_text()
+        until((room / "Library" / "Logs" / f"callspan-{server}.log").read_text, "what it says of itself")
     finally:
         process.terminate()
         assert process.wait(30) == 0
