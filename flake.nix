@@ -1,50 +1,60 @@
 {
   description = "Callspan: a sentence becomes a tool call, run in a sandbox, over Unix sockets";
 
-  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+    crane.url = "github:ipetkov/crane";
+  };
 
   outputs =
-    { nixpkgs, ... }:
+    {
+      self,
+      nixpkgs,
+      crane,
+    }:
     let
+      inherit (nixpkgs) lib;
+      # No x86_64-darwin: nixpkgs dropped it with 26.11, and refuses to evaluate for it.
       systems = [
         "x86_64-linux"
         "aarch64-linux"
         "aarch64-darwin"
       ];
-      forEachSystem =
-        make: nixpkgs.lib.genAttrs systems (system: make nixpkgs.legacyPackages.${system});
+      # Made with our own overlay, so that whoever takes that gets what is tested here.
+      packageSets =
+        config:
+        lib.genAttrs systems (
+          system:
+          import nixpkgs {
+            inherit system config;
+            overlays = [ self.overlays.default ];
+          }
+        );
+      free = packageSets { };
+      # CUDA is unfree. Only what names it is taken from these.
+      unfree = packageSets { allowUnfree = true; };
+      outputs = lib.genAttrs systems (
+        system:
+        import ./nix {
+          pkgs = free.${system};
+          cudaPkgs = unfree.${system};
+          inherit crane;
+          inherit (self.lib) buildInfo;
+        }
+      );
+      each = name: lib.genAttrs systems (system: outputs.${system}.${name});
     in
     {
-      # What `make build`, `make test` and `make lint` need, in place of Debian's packages.
-      devShells = forEachSystem (pkgs: {
-        default = pkgs.mkShell {
-          packages = [
-            pkgs.cargo
-            pkgs.cargo-nextest
-            pkgs.clippy
-            pkgs.rustc
-            pkgs.rustfmt
-            (pkgs.haskellPackages.ghcWithPackages (haskell: [
-              haskell.aeson
-              haskell.async
-              haskell.hspec
-              haskell.network
-              haskell.optparse-applicative
-              haskell.QuickCheck
-              haskell.random
-              haskell.scientific
-            ]))
-            pkgs.cabal-install
-            pkgs.hlint
-            pkgs.python311
-            pkgs.socat
-            pkgs.shellcheck
-          ];
-          # The interpreter that .venv is made from, and that python-executor embeds.
-          env.PYTHON = "${pkgs.python311}/bin/python3";
-        };
-      });
-
-      formatter = forEachSystem (pkgs: pkgs.nixfmt);
+      lib.buildInfo = import ./nix/build-info.nix { inherit lib self; };
+      overlays.default = import ./nix/overlay.nix {
+        inherit crane;
+        inherit (self.lib) buildInfo;
+      };
+      templates = import ./nix/templates.nix { inherit lib; };
+      packages = each "packages";
+      checks = each "checks";
+      apps = each "apps";
+      devShells = each "devShells";
+      formatter = each "formatter";
     };
 }

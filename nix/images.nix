@@ -1,0 +1,69 @@
+# Images, as programs that write an archive to stdout, so that the store keeps none of it twice. deploy/images/build loads
+# them; what they are is the same as in deploy/Containerfile, but for what they stand on.
+{
+  pkgs,
+  programs,
+  buildInfo,
+}:
+let
+  inherit (pkgs) lib;
+  inherit (pkgs.stdenv.hostPlatform) isx86_64;
+
+  user = 10001;
+  home = "home/callspan";
+
+  # With what is in the image besides ipc, and what it starts.
+  contents = suite: {
+    inference = [ suite.rust-inference ];
+    executor = [ suite.python-executor ];
+    orchestrator = [ suite.orchestrator ];
+    all = [ suite.callspan ];
+  };
+  entrypoints = {
+    inference = "rust-inference";
+    executor = "python-executor";
+    orchestrator = "callspan";
+    all = "callspan";
+  };
+
+  # `cpu`: the processor that it is compiled for, if it is a special one, told as deploy/images/verify wants it told.
+  image =
+    suite: cpu: name: packages:
+    pkgs.dockerTools.streamLayeredImage {
+      name = "callspan-${name}";
+      tag = buildInfo.version + lib.optionalString (cpu != null) "-${cpu}";
+      inherit (buildInfo) created;
+      contents = packages ++ lib.optional (name != "all") suite.ipc ++ [ pkgs.cacert ];
+      # Owner of what is made here. Who runs is nobody else, and may write nothing else.
+      uid = user;
+      gid = user;
+      uname = "callspan";
+      gname = "callspan";
+      extraCommands = ''
+        mkdir -p ${home}/.cache run/callspan
+        mkdir -m 1777 tmp
+        chmod 700 ${home} run/callspan
+      '';
+      config = {
+        Entrypoint = [ "/bin/${entrypoints.${name}}" ];
+        User = "${toString user}:${toString user}";
+        WorkingDir = "/${home}";
+        Env = [
+          "HOME=/${home}"
+          "PATH=/bin"
+          "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt"
+          "XDG_RUNTIME_DIR=/run"
+        ];
+        Labels =
+          buildInfo.images.${name}
+          // lib.optionalAttrs (cpu != null) {
+            "org.opencontainers.image.description" =
+              "${buildInfo.images.${name}."org.opencontainers.image.description"} (compiled for ${cpu})";
+          };
+      };
+    };
+  images = suite: cpu: builtins.mapAttrs (image suite cpu) (contents suite);
+  named = suffix: lib.mapAttrs' (name: lib.nameValuePair "image-${name}${suffix}");
+in
+named "" (images programs.callspan.programs null)
+// lib.optionalAttrs isx86_64 (named "-v4" (images programs.callspan-v4.programs "x86-64-v4"))
