@@ -5,6 +5,7 @@ let
   inherit (lib.fileset)
     difference
     fileFilter
+    maybeMissing
     toSource
     unions
     ;
@@ -27,6 +28,8 @@ let
     ../python-executor/policy
     ../python-executor/src
     (fileFilter (file: file.hasExt "rs") ../python-executor/tests)
+    # A crate of the workspace that nothing here is made with.
+    (maybeMissing ../docs/generate)
     ../rust-inference/Cargo.toml
     ../rust-inference/benches
     ../rust-inference/src

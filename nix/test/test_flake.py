@@ -1,0 +1,229 @@
+"""The flake, evaluated for every system against the stand-ins beside this file. What they are worth is shown by mistakes
+that are planted: each must be found. Nothing is built, and nothing is fetched but a nix, where there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SYSTEMS = {"x86_64-linux", "aarch64-linux", "aarch64-darwin"}
+NOT_COPIED = b"of no checkout"
+CHECK = ("flake", "check", "--no-build", "--all-systems", "@")
+
+# A file, what is replaced in it, by what, and a word of the error.
+PLANTED = {
+    "a misspelt package": ("shells.nix", "pkgs.socat", "pkgs.socatt", "attribute 'socatt' missing"),
+    "a misspelt Haskell library": ("shells.nix", "libraries.aeson", "libraries.aesonn", "'aesonn' missing"),
+    "a misspelt Python package": ("packages.nix", "python.tzdata", "python.tzdatta", "'tzdatta' missing"),
+    "a misspelt CUDA package": ("packages.nix", "cuda.cccl", "cuda.ccll", "'ccll' missing"),
+    "a misspelt function of lib": ("images.nix", "lib.optionalString", "lib.optionalStrings", "'optionalStrings' missing"),
+    "a function that crane has not": ("checks.nix", "craneLib.cargoFmt", "craneLib.cargoFormat", "'cargoFormat' missing"),
+    "a dependency that is no argument": ("orchestrator.nix", "\n  random,", "", "undefined variable 'random'"),
+    "an app's file that is not there": ("apps.nix", "images/push", "images/pushed", "does not exist"),
+    "a source that is not there": ("sources.nix", "../bench/sandbox_client.rs", "../bench/client.rs", "does not exist"),
+    "sources without the lock file": ("sources.nix", "    ../Cargo.lock\n", "", "its source has no Cargo.lock"),
+    "an image without labels": ("build-info.nix", "    executor = ", "    executioner = ", "'executor' missing"),
+    "an image without a program": ("images.nix", 'all = "callspan";', "", "'all' missing"),
+    "a label of a number": ("build-info.nix", 'title = "callspan-${image}"', "title = lib.title", "'title' missing"),
+    "a system that nixpkgs has not": ("../flake.nix", '"aarch64-darwin"', '"x86_64-darwin"', "dropped support"),
+    "a Linux package on macOS": ("shells.nix", "pkgs.uv", "pkgs.strace", "not available on aarch64-darwin"),
+    "CUDA among what is free": ("default.nix", "(cudaPkgs.callspan", "(pkgs.callspan", "unfree license"),
+    "an argument that a builder has not": ("images.nix", "extraCommands", "extraCommand", "unexpected argument"),
+    "a tag that is none": ("images.nix", '"-${cpu}"', '" for ${cpu}"', "is no tag"),
+    "a variable that is a number": ("shells.nix", 'NATIVE = "0"', "NATIVE = 0", "assertion"),
+    "an app without a program": ("packages.nix", 'mainProgram = "callspan";', "", "has no mainProgram"),
+    "an app of no type": ("apps.nix", 'type = "app"', 'type = "application"', "app"),
+    "a template that is not there": ("templates.nix", '"/${name}"', '"/${name}-new"', "does not exist"),
+    "import from derivation": ("apps.nix", "readFile file", 'readFile (pkgs.writeText "a" "")', "import-from-derivation"),
+    "an overlay that is none": ("overlay.nix", "final: _prev: {", "{ final = { }; } // {", "overlay"),
+    "a slip of the pen": ("shells.nix", "];\n\n  metal", "]\n\n  metal", "syntax error"),
+}
+
+
+@pytest.fixture(scope="session")
+def nix() -> str:
+    found = subprocess.run([ROOT / "scripts/check-flake", "--nix"], capture_output=True, text=True, check=False)
+    if found.returncode and not Path("/etc/debian_version").exists():
+        pytest.skip(found.stderr)
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Git knows of the checkout, and beside it what it does not."""
+    copy = tmp_path_factory.mktemp("flake") / "tree"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    for name in ("target/debug/ipc", ".venv/pyvenv.cfg", "python-executor/python/callspan/__pycache__/a.pyc", ".env"):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes(NOT_COPIED)
+    return copy
+
+
+def evaluate(nix: str, flake: Path | str, *arguments: str, store: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ) | ({"KEEP_STORE": str(store)} if store else {})
+    return subprocess.run(
+        [ROOT / "nix/test/evaluate", nix, str(flake), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+
+
+def told(nix: str, flake: Path | str, output: str, *how: str) -> object:
+    done = evaluate(nix, flake, "eval", "--json", *how, f"@#{output}")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_output_evaluates_for_every_system(nix: str, tree: Path) -> None:
+    done = evaluate(nix, tree, *CHECK)
+    assert done.returncode == 0, done.stderr
+    for kind in ("packages", "checks", "devShells", "apps", "formatter"):
+        assert set(re.findall(rf"checking [\w ]*{kind}\.([\w-]+)", done.stderr)) == SYSTEMS, kind
+
+
+def test_the_outputs_are_those_that_are_promised(nix: str, tree: Path) -> None:
+    def names(output: str) -> dict[str, set[str]]:
+        each = told(nix, tree, output, "--apply", "builtins.mapAttrs (_: builtins.attrNames)")
+        return {system: set(listed) for system, listed in each.items()}
+
+    packages = names("packages")
+    programs = {"ipc", "rust-inference", "python-executor", "orchestrator", "callspan", "default"}
+    images = {f"image-{name}" for name in ("inference", "executor", "orchestrator", "all")}
+    v4 = {"rust-inference-v4", "python-executor-v4", "callspan-v4"} | {f"{image}-v4" for image in images}
+    assert packages["x86_64-linux"] == programs | images | v4 | {"rust-inference-cuda"}
+    assert packages["aarch64-linux"] == programs | images
+    assert packages["aarch64-darwin"] == programs | {"rust-inference-metal"}
+    apps = {"default", "build-images", "push", "registry", "verify", "docs-build", "docs-serve", "docs-check"}
+    assert names("apps")["x86_64-linux"] == apps
+    # Without Nix, CALLSPAN_SHELL is checked against this list.
+    listed = re.findall(r"^([a-z][a-z0-9-]*) +\|", (ROOT / "scripts/shells.txt").read_text("utf-8"), re.MULTILINE)
+    assert set(listed) == set.union(*names("devShells").values())
+
+
+@pytest.mark.parametrize("mistake", PLANTED)
+def test_a_planted_mistake_is_found(nix: str, tree: Path, tmp_path: Path, mistake: str) -> None:
+    name, old, new, error = PLANTED[mistake]
+    copy = tmp_path / "tree"
+    shutil.copytree(tree, copy, copy_function=os.link)
+    file = copy / "nix" / name
+    text = file.read_text("utf-8")
+    assert old in text
+    file.unlink()
+    file.write_text(text.replace(old, new), "utf-8")
+    done = evaluate(nix, copy, *CHECK)
+    assert done.returncode != 0
+    assert error in done.stderr, done.stderr
+
+
+def test_build_info_is_what_the_script_says(nix: str, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, clone], check=True)
+    for changed in (False, True):
+        if changed:
+            (clone / "README.md").write_text("changed")
+        script = json.loads(subprocess.check_output([clone / "scripts/build-info"], text=True))
+        assert script["dirty"] is changed
+        assert told(nix, f"git:{clone}", "lib.buildInfo") == script
+
+
+def source(nix: str, tree: Path, tmp_path: Path, package: str) -> Path:
+    done = evaluate(
+        nix, tree, "eval", "--raw", f"@#packages.x86_64-linux.{package}.arguments.src", store=tmp_path / "store"
+    )
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "store" / done.stdout.lstrip("/")
+
+
+def test_the_sources_hold_what_cargo_and_the_compiler_read(nix: str, tree: Path, tmp_path: Path) -> None:
+    seen = source(nix, tree, tmp_path, "ipc")
+    metadata = json.loads(
+        subprocess.check_output(
+            ["cargo", "metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"], cwd=seen, text=True
+        )
+    )
+    targets = [Path(target["src_path"]) for package in metadata["packages"] for target in package["targets"]]
+    assert len(targets) > 10
+    assert [path for path in targets if not path.is_file()] == []
+    included = 0
+    for file in seen.rglob("*.rs"):
+        for name in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', file.read_text("utf-8")):
+            included += 1
+            assert (file.parent / name).is_file(), f"{file.relative_to(seen)} includes {name}"
+    assert included > 10
+    # By a macro, and read while building.
+    for name in ("models/default/model.safetensors", "ipc/proto/callspan/v1/callspan.proto"):
+        assert (seen / name).is_file()
+
+
+def test_the_sources_hold_nothing_else(nix: str, tree: Path, tmp_path: Path) -> None:
+    seen = source(nix, tree, tmp_path, "ipc")
+    assert {path.name for path in seen.iterdir()} <= {".cargo", "Cargo.lock", "Cargo.toml"} | {
+        "bench",
+        "docs",
+        "ipc",
+        "models",
+        "python-executor",
+        "rust-inference",
+    }
+    source(nix, tree, tmp_path, "orchestrator")
+    for output in ("python-executor.arguments.postInstall", "callspan.arguments.postBuild"):
+        done = evaluate(nix, tree, "eval", "--raw", f"@#packages.x86_64-linux.{output}", store=tmp_path / "store")
+        assert done.returncode == 0, done.stderr
+    # Besides the flakes themselves: those of Rust, Haskell, Python, the tools and the templates.
+    sources = [path for path in (tmp_path / "store/nix/store").glob("*-source") if not (path / "flake.nix").exists()]
+    assert len(sources) == 5
+    for file in (file for each in sources for file in each.rglob("*")):
+        assert not file.is_file() or file.read_bytes() != NOT_COPIED, file
+
+
+def test_the_haskell_dependencies_are_those_of_cabal(nix: str, tree: Path) -> None:
+    cabal = (ROOT / "haskell-orchestrator/callspan.cabal").read_text("utf-8")
+    stanzas = re.split(r"^(?=\S)", cabal, flags=re.MULTILINE)
+    for kind, argument in {"library": "library", "executable": "executable", "test-suite": "test"}.items():
+        stanza = next(stanza for stanza in stanzas if stanza.startswith(kind))
+        wanted = set(re.findall(r"^    , ([\w-]+)", stanza, re.MULTILINE)) - {"callspan"}
+        found = told(
+            nix,
+            tree,
+            f"packages.x86_64-linux.orchestrator.arguments.{argument}HaskellDepends",
+            "--apply",
+            "map (package: package.pname)",
+        )
+        assert set(found) == wanted, kind
+
+
+def test_every_name_of_nixpkgs_has_a_file_and_is_used(nix: str, tmp_path: Path) -> None:
+    names = json.loads(
+        subprocess.check_output(
+            [nix, "--extra-experimental-features", "nix-command", "--store", "dummy://", "eval", "--json", "--file"]
+            + [ROOT / "nix/test/nixpkgs/names.nix"],
+            env=dict(os.environ) | {"HOME": str(tmp_path)},
+            text=True,
+        )
+    )
+    text = "".join(path.read_text("utf-8") for path in [ROOT / "flake.nix", *(ROOT / "nix").glob("*.nix")])
+    for group, listed in names.items():
+        for name, about in listed.items():
+            assert re.fullmatch(r"pkgs/[\w./-]+\.nix", about["file"]), f"{group}: {name}"
+            assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text), f"{group}: {name} is not used"
