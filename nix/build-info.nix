@@ -6,7 +6,7 @@ let
   inherit (workspace) version;
   licenses = workspace.license;
 
-  # Git's HEAD, `-dirty` if there are changes, as Nix found it; nothing is known of an archive.
+  # Git's HEAD, `-dirty` if there are changes. Nix does not tell it of an archive, nor as long as there is no flake.lock.
   revision = self.rev or self.dirtyRev or "unknown";
 
   # 20261122093000 as RFC 3339.

@@ -27,7 +27,10 @@ let
     ../python-executor/build.rs
     ../python-executor/policy
     ../python-executor/src
-    (fileFilter (file: file.hasExt "rs") ../python-executor/tests)
+    (difference ../python-executor/tests (unions [
+      ../python-executor/tests/finetune
+      ../python-executor/tests/py
+    ]))
     # A crate of the workspace that nothing here is made with.
     (maybeMissing ../docs/generate)
     ../rust-inference/Cargo.toml
