@@ -48,6 +48,9 @@ let
     MISTRALRS_METAL_PRECOMPILE = "0";
   };
 
+  # What wheels in .venv (numpy, torch) take for granted, and Nix's Python does not look for elsewhere.
+  wheels = lib.makeLibraryPath [ pkgs.stdenv.cc.cc ];
+
   cuda = cudaPkgs.cudaPackages_12_9;
   gpu = {
     packages = [
@@ -60,8 +63,11 @@ let
       CUDA_HOME = "${cuda.cudatoolkit}";
       CUDA_PATH = "${cuda.cudatoolkit}";
       CUDA_TOOLKIT_ROOT_DIR = "${cuda.cudatoolkit}";
+      # Of the compilers that nvcc works with the newest; others it refuses.
+      CUDAHOSTCXX = "${cuda.backendStdenv.cc}/bin/g++";
+      NVCC_CCBIN = "${cuda.backendStdenv.cc}/bin/g++";
       # The driver's own libraries: of NixOS, and of WSL2.
-      LD_LIBRARY_PATH = "/run/opengl-driver/lib:/usr/lib/wsl/lib:${lib.makeLibraryPath [ cuda.cudatoolkit ]}";
+      LD_LIBRARY_PATH = "/run/opengl-driver/lib:/usr/lib/wsl/lib:${lib.makeLibraryPath [ cuda.cudatoolkit ]}:${wheels}";
       MISTRALRS_FEATURES = "mistralrs-cuda";
     };
   };
@@ -146,6 +152,7 @@ let
         UV_PYTHON_DOWNLOADS = "never";
         RUST_SRC_PATH = "${pkgs.rustPlatform.rustLibSrc}";
       }
+      // lib.optionalAttrs isLinux { LD_LIBRARY_PATH = wheels; }
       // lib.optionalAttrs isDarwin metal
       // env;
       # Says something only when .venv has to be made anew.

@@ -88,6 +88,10 @@ let
         };
     };
 
+  compiler = fake { pname = "cc-wrapper"; } // {
+    cc = fake { pname = "cc"; };
+  };
+
   haskellSet =
     let
       set = all names.haskellPackages // {
@@ -118,11 +122,15 @@ let
       inherit lib config;
       stdenv = {
         inherit hostPlatform;
-        cc = fake { pname = "cc"; };
+        cc = compiler;
         mkDerivation = fake;
       };
       rustPlatform.rustLibSrc = fake { pname = "rust-lib-src"; };
-      cudaPackages_12_9 = builtins.mapAttrs (name: about: package name (about // { unfree = true; })) names.cudaPackages;
+      cudaPackages_12_9 =
+        builtins.mapAttrs (name: about: package name (about // { unfree = true; })) names.cudaPackages
+        // {
+          backendStdenv.cc = compiler;
+        };
       haskellPackages = haskellSet;
       haskell = {
         packages.ghc910 = haskellSet;

@@ -112,6 +112,7 @@ in
     );
 
   cudaPackages = {
+    backendStdenv = cuda "backendStdenv";
     cccl = cuda "cccl";
     cuda_cudart = cuda "cuda_cudart";
     cuda_nvcc = at "pkgs/development/cuda-modules/packages/cuda_nvcc/package.nix";
