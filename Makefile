@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints setup-clients build verify-workspace demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune setup-deploy test-deploy train-default check-gpu lint check-macos fmt docs-check eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints setup-clients build verify-workspace demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune setup-deploy test-deploy train-default check-gpu lint check-macos fmt docs-check check-flake eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -84,6 +84,9 @@ fmt: setup ## format the Rust and Python code
 
 docs-check: setup ## links, commands and test names that the documents mention exist
 	@.venv/bin/python scripts/check_docs.py
+
+check-flake: ## evaluate the flake for every system, offline, and lint its files; on Debian a nix is got the first time
+	@scripts/check-flake
 
 # Where its report goes, and further flags: make eval FLAGS='--png --min one=0.5'.
 eval: OUT = target/eval
