@@ -12,12 +12,18 @@ let
   user = 10001;
   home = "home/callspan";
 
-  # With what is in the image besides ipc, and what it starts.
+  # What is in each besides ipc, and what it starts. Who watches over callspan's servers is a script of /bin/sh.
   contents = suite: {
     inference = [ suite.rust-inference ];
     executor = [ suite.python-executor ];
-    orchestrator = [ suite.orchestrator ];
-    all = [ suite.callspan ];
+    orchestrator = [
+      suite.orchestrator
+      pkgs.busybox
+    ];
+    all = [
+      suite.callspan
+      pkgs.busybox
+    ];
   };
   entrypoints = {
     inference = "rust-inference";

@@ -15,6 +15,7 @@ in
     apacheHttpd = top;
     autoAddDriverRunpath = onLinux (byName "au/autoAddDriverRunpath");
     buildah = onLinux (byName "bu/buildah");
+    busybox = onLinux top;
     cabal-install = top;
     cacert = byName "ca/cacert";
     cargo = top;
