@@ -56,7 +56,7 @@ let
 in
 {
   inherit (programs) callspan;
-  rustfmt = craneLib.cargoFmt checked;
+  rustfmt = craneLib.cargoFmt { inherit (checked) pname version src; };
   clippy = craneLib.cargoClippy (
     withDependencies // { cargoClippyExtraArgs = "--all-targets -- --deny warnings"; }
   );
