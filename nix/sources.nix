@@ -55,6 +55,12 @@ in
     fileset = unions [
       crates
       ../.config/nextest.toml
+      ../ARCHITECTURE.md
+      ../README.md
+      ../bench/make_random_model.py
+      ../bench/random_gguf.py
+      ../bench/random_pieces.txt
+      ../bench/random_vocabulary.py
       ../clippy.toml
     ];
   };
