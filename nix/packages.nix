@@ -69,8 +69,8 @@ let
   # Where python-executor looks for them: beside itself. A venv, because that names the version that it is for.
   postInstall = ''
     mkdir -p "$out"/lib/callspan "$out"/share/callspan
-    cp -r ${sources.python} "$out"/lib/callspan/python
-    cp -r ${sources.tools} "$out"/share/callspan/tools
+    cp -r --no-preserve=mode ${sources.python} "$out"/lib/callspan/python
+    cp -r --no-preserve=mode ${sources.tools} "$out"/share/callspan/tools
     ${python3.interpreter} -m venv --without-pip "$out"/lib/callspan/venv
     cp -r ${pythonWithPackages}/${python3.sitePackages}/. "$out"/lib/callspan/venv/${python3.sitePackages}/
   '';
@@ -162,20 +162,21 @@ let
   # Apple's compiler for kernels is not to be had in a build: they are compiled at the start.
   withMetal = mistralrs "mistralrs-metal" { env.MISTRALRS_METAL_PRECOMPILE = "0"; };
 
-  # For processors with AVX-512. The engine finds out by itself what a processor has: this is for all other code. Not
-  # started while it is built, for the builder need not be such a one.
+  # For processors with AVX-512. The engine finds out by itself what a processor has: this is for all other code. The builder
+  # need not be such a one: what is compiled to be run in the build is not for a target that is named, and nothing is tried.
   v4 = suite {
     env = common.env // {
+      CARGO_BUILD_TARGET = "x86_64-unknown-linux-gnu";
       RUSTFLAGS = "-C target-cpu=x86-64-v4";
     };
     doInstallCheck = false;
   };
 in
 suite { }
-// lib.optionalAttrs isx86_64 {
+// lib.optionalAttrs (isLinux && isx86_64) {
+  rust-inference-cuda = withCuda;
   rust-inference-v4 = v4.rust-inference;
   python-executor-v4 = v4.python-executor;
   callspan-v4 = v4.callspan;
 }
-// lib.optionalAttrs (isLinux && isx86_64) { rust-inference-cuda = withCuda; }
 // lib.optionalAttrs isDarwin { rust-inference-metal = withMetal; }
