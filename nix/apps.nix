@@ -71,8 +71,12 @@ in
   default = app "Ask a question: a sentence becomes a tool call, and its result an answer" programs.callspan;
 
   docs-build = script "docs-build" "scripts/docs-build" "Build the site of the documents";
-  docs-serve = script "docs-serve" "scripts/docs-serve" "Serve the site of the documents, built anew at each change";
-  docs-check = script "docs-check" "python3 scripts/check_docs.py" "Check links and commands in the documents";
+  docs-serve =
+    script "docs-serve" "scripts/docs-serve"
+      "Serve the site of the documents, built anew at each change";
+  docs-check =
+    script "docs-check" "python3 scripts/check_docs.py"
+      "Check links and commands in the documents";
 
   push = image "push" ../deploy/images/push "Push an image to a registry" [ pkgs.skopeo ];
   registry = image "registry" ../deploy/images/registry "Serve a registry for this machine alone" [
@@ -80,14 +84,19 @@ in
     pkgs.distribution
     pkgs.openssl
   ];
-  verify = image "verify" ../deploy/images/verify "Compare an image's labels and id with what this revision makes" [
-    pkgs.podman
-    pkgs.skopeo
-  ];
+  verify =
+    image "verify" ../deploy/images/verify
+      "Compare an image's labels and id with what this revision makes"
+      [
+        pkgs.podman
+        pkgs.skopeo
+      ];
 }
 // lib.optionalAttrs (images != { }) {
-  build-images = image "build-images" ../deploy/images/build "Make the images and load them into podman's store" [
-    pkgs.podman
-    pkgs.skopeo
-  ];
+  build-images =
+    image "build-images" ../deploy/images/build "Make the images and load them into podman's store"
+      [
+        pkgs.podman
+        pkgs.skopeo
+      ];
 }

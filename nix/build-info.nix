@@ -17,9 +17,9 @@ let
   described = crate: (lib.importTOML crate).package.description;
   synopsis = lib.trim (
     lib.removePrefix "synopsis:" (
-      lib.findFirst (lib.hasPrefix "synopsis:") (throw "haskell-orchestrator/callspan.cabal has no synopsis") (
-        lib.splitString "\n" (builtins.readFile ../haskell-orchestrator/callspan.cabal)
-      )
+      lib.findFirst (lib.hasPrefix "synopsis:")
+        (throw "haskell-orchestrator/callspan.cabal has no synopsis")
+        (lib.splitString "\n" (builtins.readFile ../haskell-orchestrator/callspan.cabal))
     )
   );
 

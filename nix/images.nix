@@ -63,8 +63,9 @@ let
         Labels =
           buildInfo.images.${name}
           // lib.optionalAttrs (cpu != null) {
-            "org.opencontainers.image.description" =
-              "${buildInfo.images.${name}."org.opencontainers.image.description"} (compiled for ${cpu})";
+            "org.opencontainers.image.description" = "${
+              buildInfo.images.${name}."org.opencontainers.image.description"
+            } (compiled for ${cpu})";
           };
       };
     };

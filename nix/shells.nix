@@ -67,7 +67,9 @@ let
       CUDAHOSTCXX = "${cuda.backendStdenv.cc}/bin/g++";
       NVCC_CCBIN = "${cuda.backendStdenv.cc}/bin/g++";
       # The driver's own libraries: of NixOS, and of WSL2.
-      LD_LIBRARY_PATH = "/run/opengl-driver/lib:/usr/lib/wsl/lib:${lib.makeLibraryPath [ cuda.cudatoolkit ]}:${wheels}";
+      LD_LIBRARY_PATH = "/run/opengl-driver/lib:/usr/lib/wsl/lib:${
+        lib.makeLibraryPath [ cuda.cudatoolkit ]
+      }:${wheels}";
       MISTRALRS_FEATURES = "mistralrs-cuda";
     };
   };

@@ -81,9 +81,9 @@ in
   # Not fine-tuning: it needs packages that are not here.
   python = toSource {
     root = ../python-executor/python;
-    fileset =
-      difference (fileFilter (file: file.hasExt "py" || file.name == "py.typed") ../python-executor/python)
-        ../python-executor/python/callspan/finetune;
+    fileset = difference (fileFilter (
+      file: file.hasExt "py" || file.name == "py.typed"
+    ) ../python-executor/python) ../python-executor/python/callspan/finetune;
   };
 
   tools = toSource {

@@ -3,7 +3,10 @@
 let
   directories = lib.filterAttrs (_: kind: kind == "directory") (builtins.readDir ../templates);
   title =
-    path: lib.removePrefix "# " (builtins.head (lib.splitString "\n" (builtins.readFile (path + "/README.md"))));
+    path:
+    lib.removePrefix "# " (
+      builtins.head (lib.splitString "\n" (builtins.readFile (path + "/README.md")))
+    );
 in
 builtins.mapAttrs (name: _: rec {
   path = ../templates + "/${name}";

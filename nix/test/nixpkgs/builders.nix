@@ -1,71 +1,90 @@
 # nixpkgs' builders, with the arguments that they take (pkgs/build-support/trivial-builders, docker and mkshell).
+{ fake, hostPlatform }:
+let
+  inherit (builtins) attrNames elem filter;
+
+  # A function of a set that must have the required names, and may have the others, and no more.
+  takes =
+    builder: required: optional: make: arguments:
+    let
+      unexpected = filter (name: !elem name (required ++ optional)) (attrNames arguments);
+      missing = filter (name: !arguments ? ${name}) required;
+    in
+    if unexpected != [ ] then
+      throw "${builder}: unexpected argument '${builtins.head unexpected}'"
+    else if missing != [ ] then
+      throw "${builder}: no argument '${builtins.head missing}'"
+    else
+      make arguments;
+in
 {
-  fake,
-  lib,
-  hostPlatform,
-}:
-{
+  # What is not a string there is no variable.
   mkShell =
-    {
-      name,
-      packages ? [ ],
-      env ? { },
-      shellHook ? "",
-    }@arguments:
-    # As nixpkgs does: what is not a string there is no variable.
-    assert builtins.all builtins.isString (builtins.attrValues env);
-    fake ({ inherit packages shellHook; } // arguments);
+    takes "mkShell"
+      [ "name" ]
+      [
+        "env"
+        "packages"
+        "shellHook"
+      ]
+      (
+        arguments:
+        assert builtins.all builtins.isString (builtins.attrValues arguments.env or { });
+        fake arguments
+      );
 
   runCommand =
     name: attributes: script:
     fake (attributes // { inherit name script; });
 
   symlinkJoin =
-    {
-      name,
-      paths,
-      nativeBuildInputs ? [ ],
-      postBuild ? "",
-      passthru ? { },
-      meta ? { },
-    }@arguments:
-    fake ({ inherit nativeBuildInputs postBuild passthru meta; } // arguments);
+    takes "symlinkJoin"
+      [ "name" "paths" ]
+      [
+        "meta"
+        "nativeBuildInputs"
+        "passthru"
+        "postBuild"
+      ]
+      fake;
 
   linkFarm = name: entries: fake { inherit name entries; };
 
   writeText = name: text: fake { inherit name text; };
 
   writeShellApplication =
-    {
-      name,
-      text,
-      runtimeInputs ? [ ],
-      runtimeEnv ? { },
-    }@arguments:
-    fake ({ inherit runtimeInputs runtimeEnv; } // arguments // { meta.mainProgram = name; });
+    takes "writeShellApplication"
+      [ "name" "text" ]
+      [
+        "runtimeEnv"
+        "runtimeInputs"
+      ]
+      (arguments: fake (arguments // { meta.mainProgram = arguments.name; }));
 
   dockerTools.streamLayeredImage =
-    {
-      name,
-      tag ? null,
-      contents ? [ ],
-      config ? { },
-      created ? "1970-01-01T00:00:01Z",
-      uid ? 0,
-      gid ? 0,
-      uname ? "root",
-      gname ? "root",
-      maxLayers ? 100,
-      extraCommands ? "",
-      fakeRootCommands ? "",
-      passthru ? { },
-    }@arguments:
-    if !hostPlatform.isLinux then
-      throw "dockerTools: images are made on Linux"
-    else if builtins.match "[a-z0-9][a-z0-9._/-]*" name == null then
-      throw "dockerTools: ${name} is no image's name"
-    else if builtins.match "[A-Za-z0-9_][A-Za-z0-9._-]*" (toString tag) == null then
-      throw "dockerTools: ${toString tag} is no tag"
-    else
-      fake (arguments // { inherit tag config created; });
+    takes "streamLayeredImage"
+      [ "name" "tag" ]
+      [
+        "config"
+        "contents"
+        "created"
+        "extraCommands"
+        "fakeRootCommands"
+        "gid"
+        "gname"
+        "maxLayers"
+        "uid"
+        "uname"
+      ]
+      (
+        arguments:
+        if !hostPlatform.isLinux then
+          throw "streamLayeredImage: images are made on Linux"
+        else if builtins.match "[a-z0-9][a-z0-9._/-]*" arguments.name == null then
+          throw "streamLayeredImage: ${arguments.name} is no image's name"
+        else if builtins.match "[A-Za-z0-9_][A-Za-z0-9._-]*" arguments.tag == null then
+          throw "streamLayeredImage: ${arguments.tag} is no tag"
+        else
+          fake arguments
+      );
 }

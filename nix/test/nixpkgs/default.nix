@@ -26,7 +26,8 @@ let
       isx86_64 = false;
     };
   };
-  hostPlatform = platforms.${system} or (throw "Nixpkgs 26.11 has dropped support for ${system}, or never had any");
+  hostPlatform =
+    platforms.${system} or (throw "Nixpkgs 26.11 has dropped support for ${system}, or never had any");
 
   plain =
     value:
@@ -137,7 +138,7 @@ let
         lib.compose.justStaticExecutables = package: package;
       };
     }
-    // import ./builders.nix { inherit fake lib hostPlatform; };
+    // import ./builders.nix { inherit fake hostPlatform; };
 
   apply = packages: overlay: packages // overlay final packages;
   final = builtins.foldl' apply pkgs overlays;

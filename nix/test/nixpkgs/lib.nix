@@ -24,8 +24,7 @@ let
     genAttrs = names: make: listToAttrs (map (name: lib.nameValuePair name (make name)) names);
     nameValuePair = name: value: { inherit name value; };
     mapAttrs' = f: set: listToAttrs (map (name: f name set.${name}) (attrNames set));
-    filterAttrs =
-      keep: set: removeAttrs set (filter (name: !keep name set.${name}) (attrNames set));
+    filterAttrs = keep: set: removeAttrs set (filter (name: !keep name set.${name}) (attrNames set));
     optionalAttrs = yes: set: if yes then set else { };
     optional = yes: element: if yes then [ element ] else [ ];
     optionalString = yes: text: if yes then text else "";
@@ -39,7 +38,10 @@ let
     hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
     removePrefix =
       prefix: text:
-      if lib.hasPrefix prefix text then substring (stringLength prefix) (stringLength text) text else text;
+      if lib.hasPrefix prefix text then
+        substring (stringLength prefix) (stringLength text) text
+      else
+        text;
     # Here only by what is no special character of an expression.
     splitString = separator: text: filter isString (split separator text);
     trim = text: head (match "[[:space:]]*(.*[^[:space:]]|)[[:space:]]*" text);
@@ -48,7 +50,8 @@ let
     makeLibraryPath = packages: concatStringsSep ":" (map (package: "${package}/lib") packages);
     getDev = package: package.dev or package;
     getExe =
-      package: "${package}/bin/${package.meta.mainProgram or (throw "${package.name} has no mainProgram")}";
+      package:
+      "${package}/bin/${package.meta.mainProgram or (throw "${package.name} has no mainProgram")}";
 
     licenses = {
       asl20.spdxId = "Apache-2.0";
