@@ -1,5 +1,5 @@
-"""The flake, evaluated for every system against the stand-ins beside this file. What they are worth is shown by mistakes
-that are planted: each must be found. Nothing is built, and nothing is fetched but a nix, where there is none.
+"""The flake, evaluated for every system against the stand-ins beside this file. What they are worth is shown by
+mistakes that are planted: each must be found. Nothing is built, and nothing is fetched but a nix, where there is none.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ PLANTED = {
     "a misspelt Haskell library": ("shells.nix", "libraries.aeson", "libraries.aesonn", "'aesonn' missing"),
     "a misspelt Python package": ("packages.nix", "python.tzdata", "python.tzdatta", "'tzdatta' missing"),
     "a misspelt CUDA package": ("packages.nix", "cuda.cccl", "cuda.ccll", "'ccll' missing"),
-    "a misspelt function of lib": ("images.nix", "lib.optionalString", "lib.optionalStrings", "'optionalStrings' missing"),
-    "a function that crane has not": ("checks.nix", "craneLib.cargoFmt", "craneLib.cargoFormat", "'cargoFormat' missing"),
+    "a misspelt function of lib": ("images.nix", "lib.optionalString", "lib.optional_", "'optional_' missing"),
+    "a function that crane has not": ("checks.nix", "craneLib.cargoFmt", "craneLib.format", "'format' missing"),
     "a dependency that is no argument": ("orchestrator.nix", "\n  random,", "", "undefined variable 'random'"),
     "an app's file that is not there": ("apps.nix", "images/push", "images/pushed", "No such file|does not exist"),
     "a source that is not there": ("sources.nix", "../bench/sandbox_client.rs", "../bench/client.rs", "does not exist"),
@@ -40,8 +40,13 @@ PLANTED = {
     "a tag that is none": ("images.nix", '"-${cpu}"', '" for ${cpu}"', "is no tag"),
     "a variable that is a number": ("shells.nix", 'NATIVE = "0"', "NATIVE = 0", "assertion"),
     "an app without a program": ("packages.nix", 'mainProgram = "callspan";', "", "has no mainProgram"),
-    "a template that is not there": ("templates.nix", '"/${name}"', '"/${name}-new"', "non-existent path|does not exist"),
-    "import from derivation": ("apps.nix", "readFile file", 'readFile (pkgs.writeText "a" "")', "drv' is not valid|import-from-derivation"),
+    "a template that is not there": ("templates.nix", '"/${name}"', '"/${name}-new"', "non-existent|not exist"),
+    "import from derivation": (
+        "apps.nix",
+        "readFile file",
+        'readFile (pkgs.writeText "a" "")',
+        "drv' is not|import-from",
+    ),
     "an overlay that is none": ("overlay.nix", "final: _prev: {", "{ final = { }; } // {", "overlay"),
     "a slip of the pen": ("shells.nix", "default = { };", "default = { }", "syntax error"),
 }
@@ -77,7 +82,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def evaluate(nix: str, flake: Path | str, *arguments: str, store: Path | None = None) -> subprocess.CompletedProcess[str]:
+Done = subprocess.CompletedProcess[str]
+
+
+def evaluate(nix: str, flake: Path | str, *arguments: str, store: Path | None = None) -> Done:
     environment = dict(os.environ) | ({"KEEP_STORE": str(store)} if store else {})
     return subprocess.run(
         [ROOT / "nix/test/evaluate", nix, str(flake), *arguments],
@@ -226,12 +234,10 @@ def test_the_haskell_dependencies_are_those_of_cabal(nix: str, tree: Path) -> No
 
 
 def test_every_name_of_nixpkgs_has_a_file_and_is_used(nix: str, tmp_path: Path) -> None:
+    plain = [nix, "--extra-experimental-features", "nix-command", "--store", "dummy://", "eval", "--json", "--file"]
     names = json.loads(
         subprocess.check_output(
-            [nix, "--extra-experimental-features", "nix-command", "--store", "dummy://", "eval", "--json", "--file"]
-            + [ROOT / "nix/test/nixpkgs/names.nix"],
-            env=dict(os.environ) | {"HOME": str(tmp_path)},
-            text=True,
+            [*plain, ROOT / "nix/test/nixpkgs/names.nix"], env=dict(os.environ) | {"HOME": str(tmp_path)}, text=True
         )
     )
     text = "".join(path.read_text("utf-8") for path in [ROOT / "flake.nix", *(ROOT / "nix").glob("*.nix")])
