@@ -3,8 +3,10 @@
 //! `ipc` knows frames, not models or tools. The rooms, bottom up: [`proto`] (generated types), [`status`] and
 //! [`frame`] (words for them), [`codec`] (bytes ↔ frames, in both encodings), `outbox` (what waits for a slow
 //! reader), [`listen`] (names, permissions, peers), and the two ends, [`server`] and [`client`]. Beside
-//! them stands [`program`]: what every program of the workspace does at its edge.
+//! them stand [`program`], what every program of the workspace does at its edge, and [`cli`] with `tap`, the `ipc`
+//! program itself: here, so that its reference can be made from its own definition.
 
+pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod frame;
@@ -13,6 +15,7 @@ mod outbox;
 pub mod program;
 pub mod server;
 pub mod status;
+mod tap;
 pub mod trace;
 
 pub use status::Status;

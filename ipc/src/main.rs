@@ -1,9 +1,6 @@
 //! `ipc` by hand: watch a socket (`tap`), ask a server one thing (`call`), see how it is (`health`).
 use std::process::ExitCode;
 
-mod cli;
-mod tap;
-
 fn main() -> ExitCode {
-    cli::run()
+    ipc::cli::run()
 }

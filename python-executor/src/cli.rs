@@ -13,7 +13,7 @@ use crate::{mount, sandbox::Isolation};
     version,
     args_conflicts_with_subcommands = true
 )]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]

@@ -1,4 +1,5 @@
-//! The command line.
+//! The command line: what can be typed. What is done then is in the program; this is here, so that its reference can be
+//! made from its own definition.
 
 mod bench;
 mod models;
@@ -6,14 +7,15 @@ mod models;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use rust_inference::{
+
+use crate::{
     constrain::ArgumentOrder,
     http::{Address, Key},
     kernels::{Kernel, Weights},
     scheduler::Capacity,
 };
 
-pub(crate) use self::{
+pub use self::{
     bench::{Bench, Part},
     models::{Kind, Models, Named},
 };
@@ -24,11 +26,11 @@ const DEFAULT_WEIGHTS: &str = "q8";
 /// Serves a Gemma 3 model for function calling over a Unix domain socket.
 #[derive(Debug, Parser)]
 #[command(name = "rust-inference", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub command: Option<Command>,
     #[command(flatten)]
-    pub(crate) serve: Serve,
+    pub serve: Serve,
 }
 
 const EXAMPLES: &str = "\
@@ -47,25 +49,25 @@ Examples:
   rust-inference parse --batch < texts.jsonl         the same for a line {\"id\", \"tools\", \"text\"} after the other";
 
 #[derive(Args, Debug)]
-pub(crate) struct Serve {
+pub struct Serve {
     /// Where to listen [default: $`XDG_RUNTIME_DIR/callspan/inference.sock`]
     #[arg(long, value_name = "PATH", env = "CALLSPAN_INFERENCE_SOCKET")]
-    pub(crate) socket: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) models: Models,
+    pub models: Models,
     /// Requests that are worked on at once: they share the reading of the weights
     #[arg(long, value_name = "N", default_value_t = Capacity::default().parallel, env = "CALLSPAN_PARALLEL", value_parser = parallel)]
-    pub(crate) parallel: usize,
+    pub parallel: usize,
     /// `MiB` of memory for the KV caches of requests at work; each reserves the most that it can come to need, and waits if
     /// that is not free
     #[arg(long, value_name = "N", default_value_t = Capacity::default().kv_bytes >> 20, env = "CALLSPAN_KV_CACHE_MIB", value_parser = at_least_one)]
-    pub(crate) kv_cache_mib: usize,
+    pub kv_cache_mib: usize,
     /// Requests that may wait for the model; more are refused
     #[arg(long, value_name = "N", default_value_t = Capacity::default().queue, env = "CALLSPAN_QUEUE", value_parser = at_least_one)]
-    pub(crate) queue: usize,
+    pub queue: usize,
     /// Threads that compute [default: the physical cores that it may use]
     #[arg(long, value_name = "N", env = "CALLSPAN_THREADS", value_parser = threads)]
-    pub(crate) threads: Option<usize>,
+    pub threads: Option<usize>,
     /// What the weights are kept as in memory: q4 is the smallest and q8 nearly as good as all, bf16 is as exact as most
     /// checkpoints are, f32 also computes attention exactly
     #[arg(
@@ -74,40 +76,40 @@ pub(crate) struct Serve {
         default_value = DEFAULT_WEIGHTS,
         env = "CALLSPAN_WEIGHTS"
     )]
-    pub(crate) weights: WeightsFormat,
+    pub weights: WeightsFormat,
     /// Instructions to compute with: auto (the best that the processor has), portable, avx2, avxvnni or avx512vnni
     #[arg(long, value_name = "NAME", default_value = "auto", env = "CALLSPAN_KERNEL", value_parser = Kernel::named)]
-    pub(crate) kernel: Kernel,
+    pub kernel: Kernel,
     /// Most tokens of one answer
     #[arg(long, value_name = "N", default_value_t = 1024, env = "CALLSPAN_MAX_TOKENS", value_parser = at_least_one)]
-    pub(crate) max_tokens: usize,
+    pub max_tokens: usize,
     /// `MiB` of memory for what was computed of earlier requests, so that a prompt that begins like one of them need only
     /// compute its end; 0 keeps nothing
     #[arg(long, value_name = "N", default_value_t = Capacity::default().prefix_bytes >> 20, env = "CALLSPAN_PREFIX_CACHE_MIB", value_parser = mib)]
-    pub(crate) prefix_cache_mib: usize,
+    pub prefix_cache_mib: usize,
     /// Speak OpenAI's API as well, on this Unix socket
     #[arg(long, value_name = "PATH", env = "CALLSPAN_HTTP_SOCKET")]
-    pub(crate) http_socket: Option<PathBuf>,
+    pub http_socket: Option<PathBuf>,
     /// Speak OpenAI's API as well, on 127.0.0.1:PORT (port 0: any); on an address that other machines reach only with --api-key
     #[arg(long, value_name = "ADDR", env = "CALLSPAN_HTTP", value_parser = Address::tcp)]
-    pub(crate) http: Option<Address>,
+    pub http: Option<Address>,
     /// What HTTP's clients must show as Authorization: Bearer KEY, on every path but /health; on the command line others can
     /// see it, in the environment they cannot
     #[arg(long, value_name = "KEY", env = "CALLSPAN_API_KEY", hide_env_values = true, value_parser = Key::new)]
-    pub(crate) api_key: Option<Key>,
+    pub api_key: Option<Key>,
     /// Answer GET /metrics for Prometheus on 127.0.0.1:PORT, or on a Unix socket (a path with a / in it)
     #[arg(long, value_name = "ADDR", env = "CALLSPAN_METRICS")]
-    pub(crate) metrics: Option<Address>,
+    pub metrics: Option<Address>,
     /// Let --metrics listen where other machines can reach it
     #[arg(long)]
-    pub(crate) metrics_public: bool,
+    pub metrics_public: bool,
     /// Do not keep packed weights on disk (beside the model, or in `$XDG_CACHE_HOME/callspan`) for a faster next start
     #[arg(long, env = "CALLSPAN_NO_PACKED_CACHE", value_parser = clap::builder::FalseyValueParser::new())]
-    pub(crate) no_packed_cache: bool,
+    pub no_packed_cache: bool,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Measure how fast this machine runs the model, beside how fast it could
     Bench(Bench),
     /// Print the exact prompt of a conversation, and nothing else
@@ -157,45 +159,45 @@ fn mib(text: &str) -> Result<usize, String> {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Logits {
+pub struct Logits {
     /// As when serving [default: the small model that is built in]
     #[arg(long, value_name = "MODEL", env = "CALLSPAN_MODEL")]
-    pub(crate) model: Option<PathBuf>,
+    pub model: Option<PathBuf>,
     /// What the weights are kept as in memory
     #[arg(long, value_name = "FORMAT", default_value = "f32")]
-    pub(crate) weights: WeightsFormat,
+    pub weights: WeightsFormat,
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Accept {
+pub struct Accept {
     /// A file with the tools that were offered, as `OpenAI` writes them: […] or {"tools": […]}
     #[arg(long, value_name = "FILE", required_unless_present = "batch")]
-    pub(crate) tools: Option<PathBuf>,
+    pub tools: Option<PathBuf>,
     /// The text; - is standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
-    pub(crate) input: PathBuf,
+    pub input: PathBuf,
     /// Answer each line {"id", "tools", "text"} by a line {"id", "ok", "result" | "error"}; --tools is for lines without
     #[arg(long)]
-    pub(crate) batch: bool,
+    pub batch: bool,
     /// Whether and what may be called: auto, required, none, or the name of a function
     #[arg(long, value_name = "CHOICE", default_value = "auto")]
-    pub(crate) tool_choice: String,
+    pub tool_choice: String,
     /// Most calls of one answer
     #[arg(long, value_name = "N", value_parser = at_least_one)]
-    pub(crate) max_calls: Option<usize>,
+    pub max_calls: Option<usize>,
     /// The order of arguments
     #[arg(long, value_name = "ORDER", default_value = "sorted")]
-    pub(crate) argument_order: Order,
+    pub argument_order: Order,
     /// Leave out of the schemas what cannot be kept to, instead of refusing them
     #[arg(long)]
-    pub(crate) lenient: bool,
+    pub lenient: bool,
     /// The Hugging Face directory of a model: count the text in its tokens, and see that they can spell it
     #[arg(long, value_name = "DIR")]
-    pub(crate) model: Option<PathBuf>,
+    pub model: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Order {
+pub enum Order {
     /// By name, ignoring case
     Sorted,
     /// As the schema lists its properties
@@ -205,7 +207,7 @@ pub(crate) enum Order {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum WeightsFormat {
+pub enum WeightsFormat {
     Q4,
     Q8,
     Bf16,

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod cache;
+pub mod cli;
 pub mod constrain;
 pub mod embedded;
 pub mod functiongemma;

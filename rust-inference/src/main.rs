@@ -1,7 +1,6 @@
 //! The `rust-inference` program: reads the command line, loads the model, serves, and reports what went wrong.
 
 mod benchmark;
-mod cli;
 mod commands;
 mod doors;
 mod load;
@@ -17,6 +16,7 @@ use ipc::{
     server::Local,
 };
 use rust_inference::{
+    cli,
     model::LoadOptions,
     scheduler::{Capacity, sharing},
     service::{Inference, Keeping},

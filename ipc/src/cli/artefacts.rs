@@ -6,9 +6,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use ipc::proto::{Artefact, frame::Body};
-
 use super::{Fault, text};
+use crate::proto::{Artefact, frame::Body};
 
 /// What becomes of the bytes of artefacts.
 #[derive(Debug)]
@@ -91,7 +90,7 @@ fn save(directory: &Path, artefact: &Artefact) -> Result<PathBuf, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use ipc::proto::ToolResult;
+    use crate::proto::ToolResult;
 
     use super::*;
 

@@ -5,18 +5,18 @@ use std::{
 };
 
 use clap::Args;
-use ipc::{
-    Status,
-    client::{Call, Client},
-    codec::{Encoding, json},
-    proto::{Frame, frame::Body},
-};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Duration, timeout},
 };
 
 use super::{Fault, Server, artefacts::Artefacts, decide::Allowed, request, text};
+use crate::{
+    Status,
+    client::{Call, Client},
+    codec::{Encoding, json},
+    proto::{Frame, frame::Body},
+};
 
 /// How long a server may take to accept the connection.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);

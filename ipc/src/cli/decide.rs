@@ -2,12 +2,11 @@
 //! beforehand which ones may; the others are denied, and each question is told with what was answered.
 use std::io::{self, Write as _};
 
-use ipc::{
+use super::{Fault, text};
+use crate::{
     client::Ask,
     proto::{RunCode, ToolDecision, frame::Body},
 };
-
-use super::{Fault, text};
 
 /// Stands for every tool.
 const ALL: &str = "all";

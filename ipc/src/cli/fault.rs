@@ -2,9 +2,9 @@
 use std::{io, io::Write as _, path::Path};
 
 use clap::error::ErrorKind;
-use ipc::{Status, client::ClientError, program::Failure};
 
 use super::text;
+use crate::{Status, client::ClientError, program::Failure};
 
 /// The request was answered with an error.
 pub(crate) const REFUSED: u8 = 1;

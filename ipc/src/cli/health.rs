@@ -2,13 +2,13 @@
 use std::io::{self, Write as _};
 
 use clap::Args;
-use ipc::{
+
+use super::{Fault, Server, call::CONNECT, text};
+use crate::{
     client::Client,
     codec::Encoding,
     proto::{Code, Health, HealthReport, Meta, frame::Body},
 };
-
-use super::{Fault, Server, call::CONNECT, text};
 
 /// Health is answered even when all else is busy.
 const PATIENCE_MS: u32 = 5000;

@@ -24,7 +24,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Parser)]
 #[command(name = "ipc", version, about = "Look at, and speak, the Callspan protocol", after_help = EXAMPLES)]
 #[command(arg_required_else_help = true, max_term_width = 100)]
-struct Cli {
+pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -47,7 +47,7 @@ struct Server {
 }
 
 /// Parses the command line, does what it says, reports.
-pub(crate) fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     let done = match Cli::try_parse() {
         Ok(cli) => with_runtime(cli.command),
         Err(error) if error.use_stderr() => {

@@ -1,14 +1,14 @@
 //! A request from the command line: strict, because a mistyped field that is silently ignored costs an hour.
 use std::str::FromStr as _;
 
-use ipc::{
+use serde::de::IgnoredAny;
+
+use super::Fault;
+use crate::{
     codec::json,
     proto::{Frame, Meta, frame::Body},
     trace::TraceParent,
 };
-use serde::de::IgnoredAny;
-
-use super::Fault;
 
 /// Bodies that a client may send as a request.
 pub(super) const METHODS: &[&str] = &[

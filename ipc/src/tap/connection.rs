@@ -5,12 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ipc::proto::{Frame, frame::Body};
-
 use super::{
     lane::{Lane, Seen},
     queue::{Direction, What},
 };
+use crate::proto::{Frame, frame::Body};
 
 /// Requests whose answers are awaited, at most: a peer that asks without end must not fill our memory.
 const MAX_AWAITED: usize = 4096;

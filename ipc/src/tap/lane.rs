@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use ipc::{
+use tokio_util::codec::Decoder as _;
+
+use crate::{
     codec::{
         Decoder, Encoding, Inbound,
         detect::{Detected, detect},
@@ -11,7 +13,6 @@ use ipc::{
     frame::MAX_FRAME_BYTES,
     proto::Frame,
 };
-use tokio_util::codec::Decoder as _;
 
 /// How much is kept of a frame that turns out to be none.
 const HEAD: usize = 256;

@@ -6,13 +6,15 @@
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
-use ipc::listen::{ListenError, Listener};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
 
-use crate::cli::Fault;
+use crate::{
+    cli::Fault,
+    listen::{ListenError, Listener},
+};
 use queue::Queue;
 
 mod connection;

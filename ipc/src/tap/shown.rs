@@ -5,7 +5,6 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use ipc::proto::{Frame, frame::Body};
 use serde::Serialize;
 
 use super::{
@@ -13,7 +12,10 @@ use super::{
     queue::Direction,
     summary::{of_unknown, summary},
 };
-use crate::cli::text;
+use crate::{
+    cli::text,
+    proto::{Frame, frame::Body},
+};
 
 /// Characters of what a frame says.
 const HEAD: usize = 100;

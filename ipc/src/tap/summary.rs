@@ -1,5 +1,5 @@
 //! What a frame says, in a few words: the part that a person looks for first, not all of it.
-use ipc::{
+use crate::{
     codec::json,
     proto::{
         Artefact, Chat, Code, Frame, LogRecord, ModelInfo, Progress, ToolCall, ToolCallDelta,

@@ -3,33 +3,33 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use rust_inference::kernels::Kernel;
 
 use super::{WeightsFormat, at_least_one, threads};
+use crate::kernels::Kernel;
 
 #[derive(Args, Debug)]
-pub(crate) struct Bench {
+pub struct Bench {
     /// As when serving [default: the small model that is built in]
     #[arg(long, value_name = "MODEL", env = "CALLSPAN_MODEL")]
-    pub(crate) model: Option<PathBuf>,
+    pub model: Option<PathBuf>,
     /// What the weights are kept as, one after the other
     #[arg(long, value_name = "FORMAT,…", value_delimiter = ',', default_value = super::DEFAULT_WEIGHTS)]
-    pub(crate) weights: Vec<WeightsFormat>,
+    pub weights: Vec<WeightsFormat>,
     /// Threads that compute, one number after the other [default: the physical cores that it may use]
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = threads)]
-    pub(crate) threads: Vec<usize>,
+    pub threads: Vec<usize>,
     /// Instructions to compute with: auto (the best that the processor has), portable, avx2, avxvnni or avx512vnni
     #[arg(long, value_name = "NAME", default_value = "auto", env = "CALLSPAN_KERNEL", value_parser = Kernel::named)]
-    pub(crate) kernel: Kernel,
+    pub kernel: Kernel,
     /// Measure only these
     #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
-    pub(crate) only: Vec<Part>,
+    pub only: Vec<Part>,
     /// Tokens of prompts
     #[arg(short = 'p', long, value_name = "N,…", value_delimiter = ',', default_value = "64,512,2048", value_parser = at_least_one)]
-    pub(crate) prefill: Vec<usize>,
+    pub prefill: Vec<usize>,
     /// Tokens that are written one by one, each of the whole vocabulary
     #[arg(short = 'n', long, value_name = "N,…", value_delimiter = ',', default_value = "64", value_parser = at_least_one)]
-    pub(crate) decode: Vec<usize>,
+    pub decode: Vec<usize>,
     /// Positions that are there already, for --decode and --batch
     #[arg(
         short = 'd',
@@ -38,29 +38,29 @@ pub(crate) struct Bench {
         value_delimiter = ',',
         default_value = "0,512,4096"
     )]
-    pub(crate) depth: Vec<usize>,
+    pub depth: Vec<usize>,
     /// Tokens that go through the model together and need no head, as forced ones do
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,2,4,8,16", value_parser = at_least_one)]
-    pub(crate) batch: Vec<usize>,
+    pub batch: Vec<usize>,
     /// Clients that each ask for 32 tokens at the same time
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "1,4,16", value_parser = at_least_one)]
-    pub(crate) clients: Vec<usize>,
+    pub clients: Vec<usize>,
     /// Runs of each measurement, behind one that does not count
     #[arg(short = 'r', long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
-    pub(crate) runs: usize,
+    pub runs: usize,
     /// Print one JSON object a line instead of a table
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 impl Bench {
-    pub(crate) fn wants(&self, part: Part) -> bool {
+    pub fn wants(&self, part: Part) -> bool {
         self.only.is_empty() || self.only.contains(&part)
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Part {
+pub enum Part {
     /// Reading a prompt
     Prefill,
     /// Writing token by token

@@ -8,13 +8,13 @@ use super::at_least_one;
 
 /// The models of a server.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Models {
+pub struct Models {
     /// A directory or a .gguf file of a Gemma 3 text model, its name on Hugging Face (org/name, org/name@revision,
     /// org/name:file.gguf), or built-in [default: built-in]. With NAME= before it requests call it so; may be given several
     /// times: the first is the default and stays, the others are loaded on demand. openai:URL is another server, on http:, https: or
     /// unix:, with #MODEL behind the URL for one of its models; without it requests name NAME/MODEL
     #[arg(long = "model", value_name = "[NAME=]MODEL", env = "CALLSPAN_MODEL")]
-    pub(crate) named: Vec<Named>,
+    pub named: Vec<Named>,
     /// Who computes a --model that does not say so itself by native: or openai: before it
     #[arg(
         long,
@@ -22,27 +22,27 @@ pub(crate) struct Models {
         default_value = "native",
         env = "CALLSPAN_BACKEND"
     )]
-    pub(crate) backend: Kind,
+    pub backend: Kind,
     /// The PEFT directory of a `LoRA` adapter, merged into the first model's weights
     #[arg(long, value_name = "DIR", env = "CALLSPAN_LORA")]
-    pub(crate) lora: Option<PathBuf>,
+    pub lora: Option<PathBuf>,
     /// The PEFT directory of a `LoRA` adapter of the first model that requests may name; may be given several times
     #[arg(long = "adapter", value_name = "NAME=DIR", value_parser = adapter)]
-    pub(crate) adapters: Vec<(String, PathBuf)>,
+    pub adapters: Vec<(String, PathBuf)>,
     /// How long a model that was loaded on demand stays when nobody asks for it: 30s, 10m, 1h, or forever
     #[arg(long, value_name = "TIME", default_value = "30m", env = "CALLSPAN_KEEP_ALIVE", value_parser = keep_alive)]
-    pub(crate) keep_alive: KeepAlive,
+    pub keep_alive: KeepAlive,
     /// `MiB` of weights in memory, of all models together; those not used for longest make room for others
     #[arg(long = "models-mib", value_name = "N", default_value_t = 8192, env = "CALLSPAN_MODELS_MIB", value_parser = at_least_one)]
-    pub(crate) memory_mib: usize,
+    pub memory_mib: usize,
     /// How long another server may keep silent, before it begins to answer or in the middle
     #[arg(long, value_name = "TIME", default_value = "5m", env = "CALLSPAN_PEER_TIMEOUT", value_parser = patience)]
-    pub(crate) peer_timeout: Duration,
+    pub peer_timeout: Duration,
 }
 
 /// Who computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// This program's own engine
     Native,
     /// Another server, by its URL: Ollama, LM Studio, llama-server, vLLM and what else speaks `OpenAI`'s HTTP. Its key is read from
@@ -54,7 +54,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// As the protocol writes it.
-    pub(crate) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Openai => "openai",
@@ -65,13 +65,13 @@ impl Kind {
 
 /// One `--model`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Named {
+pub struct Named {
     /// What requests call it, if that was said.
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
     /// Who computes, if that was said.
-    pub(crate) backend: Option<Kind>,
+    pub backend: Option<Kind>,
     /// The rest.
-    pub(crate) source: String,
+    pub source: String,
 }
 
 impl FromStr for Named {
@@ -107,7 +107,7 @@ impl FromStr for Named {
 
 /// How long an unused model stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeepAlive(pub(crate) Option<Duration>);
+pub struct KeepAlive(pub Option<Duration>);
 
 fn keep_alive(text: &str) -> Result<KeepAlive, String> {
     if text == "forever" {
