@@ -1,0 +1,66 @@
+//! Completions for the shells.
+
+use clap::Command;
+use clap_complete::{
+    Generator,
+    aot::{Bash, Fish, Zsh, generate},
+};
+
+/// The scripts of a program, each by the name of its file.
+pub(crate) fn scripts(program: &Command) -> Vec<(String, String)> {
+    vec![
+        script(Bash, program),
+        script(Fish, program),
+        script(Zsh, program),
+    ]
+}
+
+fn script(shell: impl Generator, program: &Command) -> (String, String) {
+    let name = program.get_name();
+    let file = shell.file_name(name);
+    let mut script = Vec::new();
+    generate(shell, &mut visible(program), name, &mut script);
+    (file, String::from_utf8_lossy(&script).into_owned())
+}
+
+/// The command without what its help hides, which the generators would offer.
+fn visible(command: &Command) -> Command {
+    let mut copy = Command::new(command.get_name().to_owned().leak() as &'static str)
+        .disable_help_subcommand(command.is_disable_help_subcommand_set());
+    if let Some(about) = command.get_about() {
+        copy = copy.about(about.clone());
+    }
+    if let Some(version) = command.get_version() {
+        copy = copy.version(version.to_owned().leak() as &'static str);
+    }
+    let arguments = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let subcommands = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    copy.disable_help_flag(command.is_disable_help_flag_set())
+        .disable_version_flag(command.is_disable_version_flag_set())
+        .args(arguments.cloned())
+        .subcommands(subcommands.map(visible))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Arg;
+
+    use super::*;
+
+    #[test]
+    fn what_is_hidden_is_not_offered() {
+        let program = Command::new("program")
+            .arg(Arg::new("shown").long("shown"))
+            .arg(Arg::new("internal").long("internal").hide(true))
+            .subcommand(Command::new("visit"))
+            .subcommand(Command::new("inside").hide(true));
+        for (name, script) in scripts(&program) {
+            for word in ["shown", "visit"] {
+                assert!(script.contains(word), "{name} lacks {word}");
+            }
+            for word in ["internal", "inside"] {
+                assert!(!script.contains(word), "{name} has {word}");
+            }
+        }
+    }
+}
