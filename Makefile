@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints setup-clients build verify-workspace demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune setup-deploy test-deploy train-default check-gpu lint check-macos fmt docs-check check-flake eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints setup-clients build verify-workspace demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune setup-deploy test-deploy train-default check-gpu lint check-macos fmt docs-check docs-build docs-serve docs-reference test-docs check-flake eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -87,6 +87,18 @@ docs-check: setup ## links, commands and test names that the documents mention e
 
 check-flake: ## evaluate the flake for every system, offline, and lint its files; on Debian a nix is got the first time
 	@scripts/check-flake
+
+docs-build: setup ## build the site of the documents into target/docs/book, and check its links; mdbook is built the first time
+	@scripts/docs-build
+
+docs-serve: setup ## the site on http://localhost:3000, built anew as its pages change
+	@scripts/docs-serve
+
+docs-reference: build ## make the reference pages, manual pages and completions anew from the programs
+	@cargo run --locked --quiet -p docs-generate -- --callspan bin/callspan
+
+test-docs: build ## the documents: what they show on a console comes, and what is made of the programs is up to date
+	@scripts/test docs
 
 # Where its report goes, and further flags: make eval FLAGS='--png --min one=0.5'.
 eval: OUT = target/eval
