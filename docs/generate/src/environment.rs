@@ -60,11 +60,8 @@ pub(crate) fn page(programs: &[Command], registry: &str) -> Result<String, Failu
             .map(|(name, (flags, help))| (name.as_str(), flags.join(", "), help.as_str())),
     );
     for group in &registry.group {
-        for name in group
-            .variables
-            .keys()
-            .filter(|name| options.contains_key(*name))
-        {
+        let mut names = group.variables.keys();
+        if let Some(name) = names.find(|name| options.contains_key(*name)) {
             return Err(Failure::new(
                 format!("docs/environment.toml: {name} is the variable of an option"),
                 "remove it there",

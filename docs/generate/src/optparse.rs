@@ -11,7 +11,7 @@ pub(crate) fn program(name: &'static str, path: &Path) -> Result<Command, Failur
     let version = said(path, &["--version"])?;
     let version = version.trim().trim_start_matches(name).trim().to_owned();
     let version: &'static str = version.leak();
-    Ok(command(name, &|words| said(path, words), &[])?.version(version))
+    Ok(command(name, &|words: &[&str]| said(path, words), &[])?.version(version))
 }
 
 fn said(program: &Path, words: &[&str]) -> Result<String, Failure> {

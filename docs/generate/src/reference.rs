@@ -40,7 +40,9 @@ fn section(command: &mut Command, root: &Command, page: &mut String) {
     let below = command.get_name() != root.get_name();
     let (known, new): (Vec<&Arg>, Vec<&Arg>) = command
         .get_arguments()
-        .filter(|arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str()))
+        .filter(|arg| !arg.is_hide_set())
+        // Every program has them.
+        .filter(|arg| !matches!(arg.get_long(), Some("help" | "version")))
         .partition(|arg| below && root.get_arguments().any(|other| same(other, arg)));
     if !new.is_empty() {
         page.push_str("| | |\n|---|---|\n");
