@@ -98,7 +98,7 @@ docs-reference: build ## make the reference pages, manual pages and completions 
 	@cargo run --locked --quiet -p docs-generate -- --callspan bin/callspan
 
 test-docs: build ## the documents: what they show on a console comes, and what is made of the programs is up to date
-	@scripts/test docs
+	@.venv/bin/python -m pytest tests/docs
 
 # Where its report goes, and further flags: make eval FLAGS='--png --min one=0.5'.
 eval: OUT = target/eval
