@@ -30,10 +30,14 @@ NOT_COMPARED = {
     "ipc call /tmp/inf.sock generate - < lamp.json": "how fragments are cut depends on how fast they are read",
 }
 
+# A template's is shown to who has copied it, and is run by tests of its own.
+TEMPLATES = ROOT / "templates"
+
 SHOWN = {
     document: commands
     for document in documents()
-    if (commands := [one for block in blocks(document) if block.language == "console" for one in typed(block)])
+    if TEMPLATES not in document.parents
+    and (commands := [one for block in blocks(document) if block.language == "console" for one in typed(block)])
 }
 
 
