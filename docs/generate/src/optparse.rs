@@ -40,6 +40,7 @@ fn command(
         )
     })?;
     // clap's own would say the same in other words.
+    let usage = help.usage.clone();
     let mut command = Command::new(name)
         .about(help.about)
         .override_usage(help.usage)
@@ -50,7 +51,8 @@ fn command(
         command = command.after_help(help.footer);
     }
     for (names, what) in help.options {
-        command = command.arg(argument(&names, what));
+        let needed = usage.split(' ').any(|word| word == names);
+        command = command.arg(argument(&names, what).required(needed));
     }
     for (sub, what) in help.commands {
         let sub: &'static str = sub.leak();

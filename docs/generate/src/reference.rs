@@ -31,11 +31,12 @@ fn section(command: &mut Command, root: &Command, page: &mut String) {
         let _ = writeln!(page, "{}\n", sentence(&about.to_string()));
     }
     let usage = command.render_usage().to_string();
-    let _ = writeln!(
-        page,
-        "```text\n{}\n```\n",
-        usage.trim_start_matches("Usage: ").trim()
-    );
+    let usage: Vec<_> = usage
+        .trim_start_matches("Usage:")
+        .lines()
+        .map(str::trim)
+        .collect();
+    let _ = writeln!(page, "```text\n{}\n```\n", usage.join("\n").trim());
 
     let below = command.get_name() != root.get_name();
     let (known, new): (Vec<&Arg>, Vec<&Arg>) = command

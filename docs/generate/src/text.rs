@@ -33,10 +33,10 @@ pub(crate) fn paragraphs(text: &str) -> Vec<Paragraph> {
 pub(crate) fn cell(text: &str) -> String {
     let mut cell = String::new();
     let mut code = false;
-    for c in text.trim().chars() {
+    let words: Vec<_> = text.split_whitespace().collect();
+    for c in words.join(" ").chars() {
         code ^= c == '`';
         match c {
-            '\n' => cell.push(' '),
             // GitHub and mdBook split cells before they look for code.
             '|' => cell.push_str("\\|"),
             '<' | '*' if !code => {
