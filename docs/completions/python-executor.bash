@@ -122,7 +122,7 @@ _python__executor() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        python__subcmd__executor__subcmd__check)
+        python__executor__subcmd__check)
             opts="-h --socket --mcp --mcp-server --mcp-config --tools --venv --isolation --max-calls --queue --preload --spares --max-spares --sessions --zygotes --wall-ms --cpu-s --policy --cgroup --grant-declared --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -204,7 +204,7 @@ _python__executor() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        python__subcmd__executor__subcmd__doctor)
+        python__executor__subcmd__doctor)
             opts="-h --json --socket --mcp --mcp-server --mcp-config --tools --venv --isolation --max-calls --queue --preload --spares --max-spares --sessions --zygotes --wall-ms --cpu-s --policy --cgroup --grant-declared --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -286,7 +286,7 @@ _python__executor() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        python__subcmd__executor__subcmd__help)
+        python__executor__subcmd__help)
             opts="check doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -300,7 +300,7 @@ _python__executor() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        python__subcmd__executor__subcmd__help__subcmd__check)
+        python__executor__subcmd__help__subcmd__check)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -314,7 +314,7 @@ _python__executor() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        python__subcmd__executor__subcmd__help__subcmd__doctor)
+        python__executor__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -328,7 +328,7 @@ _python__executor() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        python__subcmd__executor__subcmd__help__subcmd__help)
+        python__executor__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

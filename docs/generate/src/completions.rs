@@ -20,7 +20,10 @@ fn script(shell: impl Generator, program: &Command) -> (String, String) {
     let file = shell.file_name(name);
     let mut script = Vec::new();
     generate(shell, &mut visible(program), name, &mut script);
-    (file, String::from_utf8_lossy(&script).into_owned())
+    let script = String::from_utf8_lossy(&script);
+    // For bash clap_complete names the cases of a program with a hyphen so, and looks for them the other way.
+    let script = script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"));
+    (file, script)
 }
 
 /// The command without what its help hides, which the generators would offer.
@@ -46,6 +49,21 @@ mod tests {
     use clap::Arg;
 
     use super::*;
+
+    #[test]
+    fn a_program_with_a_hyphen_has_its_subcommands_completed() {
+        let program = Command::new("a-program").subcommand(Command::new("visit"));
+        let scripts = scripts(&program);
+        let (_, bash) = scripts
+            .iter()
+            .find(|(file, _)| file == "a-program.bash")
+            .unwrap();
+        assert_eq!(
+            bash.matches("a__program__subcmd__visit").count(),
+            2,
+            "{bash}"
+        );
+    }
 
     #[test]
     fn what_is_hidden_is_not_offered() {
