@@ -1,4 +1,4 @@
-//! Manual pages: clap_mangen's, but that examples stay line by line.
+//! Manual pages: `clap_mangen`'s, but that examples stay line by line.
 
 use clap::Command;
 use clap_mangen::{

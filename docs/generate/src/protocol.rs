@@ -6,7 +6,7 @@ use ipc::program::Failure;
 use prost::Message as _;
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
-    FileDescriptorSet,
+    FileDescriptorSet, MessageOptions,
     field_descriptor_proto::{Label, Type},
 };
 
@@ -124,7 +124,7 @@ fn kind(field: &FieldDescriptorProto, message: &DescriptorProto) -> String {
             && nested
                 .options
                 .as_ref()
-                .is_some_and(|options| options.map_entry())
+                .is_some_and(MessageOptions::map_entry)
     });
     if let Some(entry) = entry {
         let parts: Vec<_> = entry.field.iter().map(|field| kind(field, entry)).collect();

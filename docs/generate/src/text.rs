@@ -15,12 +15,11 @@ pub(crate) fn paragraphs(text: &str) -> Vec<Paragraph> {
         .map(|part| {
             let mut paragraph = Paragraph::default();
             for line in part.lines() {
-                match line.strip_prefix("  ") {
-                    Some(command) => paragraph.lines.push(command.to_owned()),
-                    None => {
-                        paragraph.prose.push_str(line);
-                        paragraph.prose.push(' ');
-                    }
+                if let Some(command) = line.strip_prefix("  ") {
+                    paragraph.lines.push(command.to_owned());
+                } else {
+                    paragraph.prose.push_str(line);
+                    paragraph.prose.push(' ');
                 }
             }
             paragraph.prose.truncate(paragraph.prose.trim_end().len());
