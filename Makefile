@@ -33,7 +33,7 @@ demo: build ## four questions through all three processes, with the frames on th
 	@scripts/demo
 
 test: build setup-clients ## every test of every language, and the counts
-	@scripts/test rust haskell python e2e clients
+	@scripts/test rust haskell python e2e docs clients
 
 test-rust: setup ## the Rust tests
 	@scripts/test rust
@@ -98,7 +98,7 @@ docs-reference: build ## make the reference pages, manual pages and completions 
 	@cargo run --locked --quiet -p docs-generate -- --callspan bin/callspan
 
 test-docs: build ## the documents: what they show on a console comes, and what is made of the programs is up to date
-	@.venv/bin/python -m pytest tests/docs
+	@scripts/test docs
 
 # Where its report goes, and further flags: make eval FLAGS='--png --min one=0.5'.
 eval: OUT = target/eval

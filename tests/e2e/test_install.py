@@ -40,6 +40,9 @@ def test_an_installed_tree_works_from_anywhere(room: Path) -> None:
     assert made.status == 0, made.stderr
     assert (elsewhere / "mytools" / "tools" / "alarm.py").is_file()
 
+    for name in ["man/man1/callspan-ask.1", "bash-completion/completions/ipc", "zsh/site-functions/_ipc"]:
+        assert (prefix / "share" / name).is_file(), name
+
     removed = run("make", "-C", ROOT, "uninstall", f"PREFIX={prefix}")
     assert removed.status == 0, removed.stderr
     assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
