@@ -40,6 +40,8 @@ pub enum ListenError {
     NoName(PathBuf),
     #[error("XDG_RUNTIME_DIR is not set to an absolute path: set it, or give --socket PATH")]
     NoRuntimeDir,
+    #[error("the service manager passed sockets (LISTEN_FDS) that nobody listens on: {0}")]
+    NotTaken(String),
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
         what: &'static str,
@@ -62,6 +64,16 @@ pub fn default_socket(name: &str) -> Result<PathBuf, ListenError> {
         .ok_or(ListenError::NoRuntimeDir)?
         .join("callspan")
         .join(format!("{name}.sock")))
+}
+
+/// Fails if a socket was passed that no [`Listener`] took: its clients would wait there for ever. To be asked when all
+/// are bound.
+pub fn all_taken() -> Result<(), ListenError> {
+    let left = inherited::left();
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(ListenError::NotTaken(left.join(", ")))
 }
 
 /// A listening socket; dropping it removes its file.

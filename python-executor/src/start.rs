@@ -132,6 +132,9 @@ impl Door {
         let listener = Listener::bind(&socket).map_err(|error| {
             Failure::new(error, "choose another --socket, or stop what is using it")
         })?;
+        ipc::listen::all_taken().map_err(|error| {
+            Failure::new(error, "give --socket the path that the socket unit has")
+        })?;
         Ok(Self::Socket(socket, listener))
     }
 }

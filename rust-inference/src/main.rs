@@ -98,6 +98,9 @@ fn serve(args: &cli::Serve) -> Result<(), Failure> {
         let shutdown = shutdown_on_signals().map_err(|error| Failure::new(error, ""))?;
         let local = Local::new(Inference::info(), service.clone(), shutdown.clone());
         let doors = Doors::open(args, local).await?;
+        ipc::listen::all_taken().map_err(|error| {
+            Failure::new(error, "give --socket the path that the socket unit has")
+        })?;
         tell(&format!(
             "serving {1} on {0} with {2}; try: cargo run -p ipc -- health {0}",
             socket.display(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,20 @@ def test_a_stale_socket_is_taken_over(start, name: str) -> None:
     second: Server = start(name, *SERVERS[name])
     with Wire(second.socket) as wire:
         assert "pong" in wire.ask(1, ping={})
+
+
+@pytest.mark.parametrize("name", [*SERVERS, "ipc"])
+def test_a_passed_socket_that_it_does_not_listen_on_is_an_error(name: str, room: Path) -> None:
+    """Whoever connects to it would wait for ever, while the server is ready on a socket that nobody knows."""
+    passed = socket.socket(socket.AF_UNIX)
+    passed.bind(str(room / "passed"))
+    passed.listen()
+    arguments = ["tap", room / "other", room / "up"] if name == "ipc" else ["--socket", room / "other", *SERVERS[name]]
+    # LISTEN_PID is known only when the shell that becomes the server is there.
+    become = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&0'
+    ended = subprocess.run(
+        ["sh", "-c", become, "sh", BIN / name, *arguments], stdin=passed, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode != 0
+    assert f"nobody listens on: {room / 'passed'}" in ended.stderr, ended.stderr
+    assert not (room / "other").exists()

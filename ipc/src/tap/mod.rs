@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     cli::Fault,
-    listen::{ListenError, Listener},
+    listen::{ListenError, Listener, all_taken},
 };
 use queue::Queue;
 
@@ -84,6 +84,12 @@ pub(crate) async fn run(args: TapArgs) -> Result<u8, Fault> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_wait)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot_wait)?;
     let listener = Listener::bind(&args.listen).map_err(|error| cannot_listen(&error))?;
+    all_taken().map_err(|error| {
+        Fault::other(
+            error.to_string(),
+            "listen on the path that the socket unit has",
+        )
+    })?;
     let queue = Arc::new(Queue::new(args.queue_bytes));
     let flushed = viewer::start(queue.clone(), args.format, args.color).map_err(|error| {
         Fault::other(
