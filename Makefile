@@ -1,7 +1,7 @@
 # The commands of the workspace. Each does its own set-up, says what it does, and does nothing twice: the work is in
 # scripts/, cargo and cabal, which know best what is up to date.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-lints setup-clients build verify-workspace demo test test-rust test-haskell test-python test-e2e test-clients test-mistralrs test-finetune setup-deploy test-deploy train-default check-gpu lint check-macos fmt docs-check docs-build docs-serve docs-reference test-docs check-flake eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
+.PHONY: help setup setup-lints setup-clients build verify-workspace demo test test-rust test-haskell test-python test-e2e test-clients test-templates test-mistralrs test-finetune test-nix setup-deploy test-deploy train-default check-gpu lint check-macos fmt docs-check docs-build docs-serve docs-reference test-docs check-flake eval soak bench bench-engine bench-constraint bench-levers bench-start bench-sandbox bench-http chaos deny verify-functiongemma \
         install uninstall clean clean-room
 
 # What `make build` compiles with: dev (optimised, shared with `cargo run` and the tests) or release.
@@ -33,7 +33,7 @@ demo: build ## four questions through all three processes, with the frames on th
 	@scripts/demo
 
 test: build setup-clients ## every test of every language, and the counts
-	@scripts/test rust haskell python e2e docs clients
+	@scripts/test rust haskell python e2e templates docs clients
 
 test-rust: setup ## the Rust tests
 	@scripts/test rust
@@ -47,8 +47,14 @@ test-python: setup ## the tests of the Python package and the tools
 test-e2e: build ## the tests with real processes and sockets
 	@scripts/test e2e
 
+test-templates: build setup-clients ## each template, made by callspan init, passes its own tests
+	@scripts/test templates
+
 test-clients: build setup-clients ## the tests with other people's clients
 	@scripts/test clients
+
+test-nix: setup ## the flake: what it promises, and planted mistakes that must be found; takes Debian or a Nix, and no root
+	@scripts/test nix
 
 setup-deploy: setup
 	@scripts/setup-deploy
@@ -80,7 +86,7 @@ check-macos: setup ## type-check the workspace for macOS, where nobody has run i
 fmt: setup ## format the Rust and Python code
 	@cargo fmt --all
 	@cargo fmt --manifest-path bench/llguidance/Cargo.toml
-	@.venv/bin/ruff format --quiet python-executor tests scripts bench
+	@.venv/bin/ruff format --quiet python-executor tests scripts bench nix templates
 
 docs-check: setup ## links, commands and test names that the documents mention exist
 	@.venv/bin/python scripts/check_docs.py
