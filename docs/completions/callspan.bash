@@ -19,6 +19,9 @@ _callspan() {
             callspan,ask)
                 cmd="callspan__subcmd__ask"
                 ;;
+            callspan,init)
+                cmd="callspan__subcmd__init"
+                ;;
             *)
                 ;;
         esac
@@ -26,7 +29,7 @@ _callspan() {
 
     case "${cmd}" in
         callspan)
-            opts="-h --version --help ask"
+            opts="-h --version --help ask init"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -70,6 +73,20 @@ _callspan() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        callspan__subcmd__init)
+            opts="-h --list --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
