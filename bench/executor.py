@@ -15,19 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from served import BENCH, ROOT, TARGET
+from served import BENCH, ROOT, programs
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def build(profile: str) -> tuple[Path, Path]:
     """The executor and the client that it is measured with."""
-    for what in (("-p", "python-executor"), ("-p", "ipc", "--example", "sandbox-client")):
-        subprocess.run(
-            ["cargo", "build", "--locked", "--quiet", "--profile", profile, *what],
-            cwd=ROOT, check=True,
-        )  # fmt: skip
-    built = TARGET / ("debug" if profile == "dev" else profile)
+    built = programs(profile, "--example", "sandbox-client")
     return built / "python-executor", built / "examples" / "sandbox-client"
 
 

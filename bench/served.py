@@ -22,12 +22,21 @@ ROOT = BENCH.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
+def programs(profile: str, *also: str) -> Path:
+    """The directory of the programs, compiled with this profile; `also` are further flags of cargo's.
+
+    As `make build` compiles them, all at once: for one alone cargo chooses other features, and compiles anew what is
+    below.
+    """
+    packages = ("-p", "ipc", "-p", "rust-inference", "-p", "python-executor")
+    command = ("cargo", "build", "--locked", "--quiet", "--profile", profile, *packages, "--bins", *also)
+    subprocess.run(command, cwd=ROOT, check=True)
+    return TARGET / ("debug" if profile == "dev" else profile)
+
+
 def build(profile: str) -> Path:
-    """The program, compiled with this profile."""
-    subprocess.run(
-        ["cargo", "build", "--locked", "--quiet", "-p", "rust-inference", "--profile", profile], cwd=ROOT, check=True
-    )
-    return TARGET / ("debug" if profile == "dev" else profile) / "rust-inference"
+    """The model's server, compiled with this profile."""
+    return programs(profile) / "rust-inference"
 
 
 def random_model(*, tiny: bool = False) -> Path:
