@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Executor, call, command, descendants, ended, error_of, gone, state_of};
+use common::{Executor, call, command, descendants, ended, error_of, gone, rests};
 use ipc::proto::{Health, Meta, RunCode, ToolResult, frame::Body};
 
 const TOOLS: &str = r#"
@@ -266,9 +266,9 @@ async fn no_worker_outlives_its_supervisor() {
     spare(&executor).await;
     let workers = descendants(executor.process.id());
     assert!(workers.len() >= 3, "{workers:?}");
-    // All but the one at work have been told to stop, the session's and the spares. Of one that is still on its way to that
-    // the kernel does not know that it must be woken.
-    let goes_on = |worker: &&i32| !matches!(state_of(**worker), Some('T' | 'Z') | None);
+    // All but the one at work have been told to stop, the session's and the spares. Of one that is still on its way to that,
+    // with one of its threads, the kernel does not know that it must be woken.
+    let goes_on = |worker: &&i32| !rests(**worker);
     let deadline = Instant::now() + Duration::from_secs(10);
     while workers.iter().filter(goes_on).count() > 1 {
         assert!(Instant::now() < deadline, "they do not rest: {workers:?}");

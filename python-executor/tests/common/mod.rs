@@ -217,17 +217,27 @@ pub async fn only_child(zygote: i32) -> i32 {
     }
 }
 
-/// A process's state as `/proc/PID/stat` tells it: R, S, T for stopped …; none of one that is gone.
-pub fn state_of(pid: i32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// A process's state as `stat` in its directory of `/proc` tells it: R, S, T for stopped …; none of one that is gone.
+fn state_of(process: &Path) -> Option<char> {
+    let stat = std::fs::read_to_string(process.join("stat")).ok()?;
     stat.rsplit(") ").next()?.chars().next()
+}
+
+/// Whether all threads of a process have stopped, or it is gone.
+pub fn rests(pid: i32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return true;
+    };
+    threads
+        .flatten()
+        .all(|thread| matches!(state_of(&thread.path()), Some('T' | 'Z') | None))
 }
 
 /// Waits until a process is gone (or only waits to be reaped).
 pub async fn gone(pid: i32) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        if matches!(state_of(pid), None | Some('Z')) {
+        if matches!(state_of(Path::new(&format!("/proc/{pid}"))), None | Some('Z')) {
             return;
         }
         assert!(Instant::now() < deadline, "process {pid} lives on");
