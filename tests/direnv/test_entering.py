@@ -67,6 +67,13 @@ def test_it_works_for_those_who_have_direnv_be_strict(ready: Workspace) -> None:
     assert told.looks[0]["FROM_ENV"] == "1"
 
 
+def test_a_choice_that_cannot_be_read_is_told_and_the_default_does_not_pass_for_it(ready: Workspace) -> None:
+    ready.write(".envrc.local", "if [ x ]; then CALLSPAN_SHELL=gpu\n")
+    told = ready.session()
+    assert ".envrc.local cannot be read" in told.own_words()
+    assert told.looks[0]["PATH"] == str(ready.tools)
+
+
 def test_a_missing_environment_is_told_with_its_cure(workspace: Workspace) -> None:
     told = workspace.session()
     assert told.own_words() == [".venv is missing, or older than what it is made from; fix: make setup"]
