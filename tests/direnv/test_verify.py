@@ -219,8 +219,24 @@ def test_the_shell_is_the_one_that_was_named_or_entered_or_chosen(machine: Works
     assert shell("--shell", "tee") == "tee"
 
 
+def test_a_shell_from_nix_lacks_what_the_flake_should_have_brought(machine: Workspace) -> None:
+    machine.variables |= {"IN_NIX_SHELL": "impure", "CALLSPAN_IN_SHELL": "default"}
+    found = rows(machine)
+    assert {"uv", "protoc", "haskell-language-server-wrapper"} <= {name for name in found if found[name]["needed"]}
+    assert found["uv"]["state"] == "missing"
+    machine.program("uv", says(""))
+    assert rows(machine)["uv"]["state"] == "ok"
+    # Nix did not bring another one, none at all, or one that is not ours.
+    assert "from Nix" in verify(machine).stdout
+    assert "uv" not in rows(machine, "--shell", "docs")
+    for entered in ("none", ""):
+        machine.variables["CALLSPAN_IN_SHELL"] = entered
+        assert "uv" not in rows(machine)
+
+
 def test_what_a_shell_sets_is_looked_for_and_shown_as_it_is(machine: Workspace) -> None:
     assert rows(machine, "--shell", "cpu-opt")["$RUSTFLAGS"]["state"] == "missing"
+    assert rows(machine, "--shell", "gpu-opt")["$RUSTFLAGS"]["state"] == "missing"
     machine.variables["RUSTFLAGS"] = '-C "target\\cpu"\t=native\nü'
     assert rows(machine, "--shell", "cpu-opt")["$RUSTFLAGS"]["found"] == '-C "target\\cpu" =native ü'
 
