@@ -157,8 +157,13 @@ let
       // lib.optionalAttrs isLinux { LD_LIBRARY_PATH = wheels; }
       // lib.optionalAttrs isDarwin metal
       // env;
-      # Says something only when .venv has to be made anew.
-      shellHook = "[ ! -x scripts/setup-python ] || scripts/setup-python";
+      # Says something only when .venv has to be made anew, or on request; with direnv .envrc does the latter.
+      shellHook = ''
+        [ ! -x scripts/setup-python ] || scripts/setup-python
+        if [ -n "''${CALLSPAN_SUMMARY:-}" ] && [ -z "''${DIRENV_IN_ENVRC:-}" ] && [ -x scripts/verify-workspace ]; then
+          scripts/verify-workspace --line
+        fi
+      '';
     };
 in
 builtins.mapAttrs shell table

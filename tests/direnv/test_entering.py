@@ -46,6 +46,15 @@ def test_nothing_is_said_when_all_is_there(ready: Workspace) -> None:
     assert (told.looks[0]["ONE"], told.looks[0]["TWO"]) == ("1", "2")
 
 
+def test_a_line_is_said_to_those_who_ask_for_one(ready: Workspace) -> None:
+    ready.write(
+        "scripts/verify-workspace", '#!/usr/bin/env bash\necho "$CALLSPAN_IN_SHELL: $*"; exit 1\n', executable=True
+    )
+    assert ready.session().own_words() == []
+    ready.write(".env", "CALLSPAN_SUMMARY=1\n")
+    assert ready.session().own_words() == ["default: --line"]
+
+
 def test_entering_costs_little(ready: Workspace) -> None:
     def spent() -> float:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)

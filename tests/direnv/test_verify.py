@@ -264,6 +264,17 @@ def test_the_table_says_what_json_says(machine: Workspace) -> None:
     assert done.stderr == "error: the shell default lacks ghc\n  fix: see above, each with its cure\n"
 
 
+def test_a_line_says_whether_all_that_is_needed_is_there(machine: Workspace) -> None:
+    done = verify(machine, "--line")
+    start = "the shell default, as far as it is on PATH:"
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{start} all that is needed is there\n", "")
+    (machine.tools / "ghc").unlink()
+    machine.program("cabal", says("3.0.0.0"))
+    done = verify(machine, "--line")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == f"{start} ghc, cabal will not do; scripts/verify-workspace says why\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
