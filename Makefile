@@ -71,6 +71,7 @@ test-finetune: ## fine-tuning on the CPU, and what comes of it in our engine; ma
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} scripts/test finetune
 
 train-default: ## train a model like the built-in one: OUT=DIR, and DATA=DIR with the data sets (none: without them); MINUTES (85)
+	@$(if $(OUT),,scripts/train-default -)
 	@CALLSPAN_BIN=$${CALLSPAN_BIN:-none} scripts/setup-finetune
 	@scripts/train-default '$(or $(DATA),-)' '$(OUT)' --minutes $(if $(filter file,$(origin MINUTES)),85,$(MINUTES))
 

@@ -46,6 +46,14 @@ def test_an_installed_tree_works_from_anywhere(room: Path) -> None:
     removed = run("make", "-C", ROOT, "uninstall", f"PREFIX={prefix}")
     assert removed.status == 0, removed.stderr
     assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
+    again = run("make", "-C", ROOT, "uninstall", f"PREFIX={prefix}")
+    assert (again.status, again.stderr) == (
+        0,
+        f"==> nothing is installed in {prefix}; PREFIX and DESTDIR are to be those of make install\n",
+    )
+    relative = run("make", "-C", ROOT, "uninstall", "PREFIX=here")
+    assert relative.status == 2
+    assert "PREFIX=here is not absolute" in relative.stderr
 
 
 def test_an_installed_executor_finds_its_venv_and_tools(room: Path) -> None:
