@@ -161,7 +161,7 @@ uninstall: ## remove what `make install` put into PREFIX
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/uninstall
 
 clean: ## remove everything that was built, .venv included
-	@rm -rf bin .venv python-executor/.venv-finetune tests/clients/.venv tests/clients/node_modules tests/deploy/.venv dist-newstyle haskell-orchestrator/dist-newstyle
+	@rm -rf bin .venv bench/.venv bench/llguidance/target python-executor/.venv-finetune tests/clients/.venv tests/clients/node_modules tests/deploy/.venv dist-newstyle haskell-orchestrator/dist-newstyle
 	@cargo clean --quiet
 
 clean-room: ## the whole from a clone in a bare Debian tree, timed (root; needs debootstrap)

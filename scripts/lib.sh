@@ -96,9 +96,10 @@ make_venv() {
     hash=$(made_from "$python" "$@")
     if is_made_from "$venv" "$hash"; then return; fi
     # One at a time: several terminals and an editor may enter the workspace at once. The lock is on the requirements,
-    # because the environment goes and comes; Python takes it, because not every system has flock.
+    # because the environment goes and comes; Python takes it, because not every system has flock. Opened for writing,
+    # which NFS wants of a lock that excludes others; nothing is written.
     (
-        exec 9<"$requirements"
+        exec 9<>"$requirements"
         "$python" -I -S -c '
 import fcntl, sys
 try:
