@@ -95,6 +95,7 @@ make_venv() {
     python=$(venv_python)
     hash=$(made_from "$python" "$@")
     if is_made_from "$venv" "$hash"; then return; fi
+    [ -w "$requirements" ] || die "$requirements cannot be written, so this checkout is not yours to set up" "work in a clone of your own"
     # One at a time: several terminals and an editor may enter the workspace at once. The lock is on the requirements,
     # because the environment goes and comes; Python takes it, because not every system has flock. Opened for writing,
     # which NFS wants of a lock that excludes others; nothing is written.
@@ -111,10 +112,12 @@ except BlockingIOError:
         say "making ${venv#"$ROOT/"} from $python ($("$python" --version))"
         "$python" -m venv --clear "$venv"
         if have uv && ! pip_has_settings; then
-            UV_PYTHON_DOWNLOADS=never uv pip install --quiet --python "$venv/bin/python" --requirement "$requirements"
+            install=(env UV_PYTHON_DOWNLOADS=never uv pip install --python "$venv/bin/python")
         else
-            "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
+            install=("$venv/bin/python" -m pip install --disable-pip-version-check)
         fi
+        "${install[@]}" --quiet --requirement "$requirements" ||
+            die "what ${requirements#"$ROOT/"} names could not be installed" "see above; a mirror is told to pip: PIP_INDEX_URL, or pip config"
         echo "$hash" >"$venv/.made-from"
     )
 }

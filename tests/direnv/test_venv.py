@@ -57,7 +57,9 @@ def test_it_is_made_anew_for_another_python(ready: Workspace) -> None:
 
 def test_what_was_begun_is_not_taken_for_done(workspace: Workspace) -> None:
     workspace.variables["PIP_FAILS"] = "yes"
-    assert set_up(workspace).returncode != 0
+    done = set_up(workspace)
+    assert done.returncode == 1
+    assert "error: what python-executor/requirements-dev.txt names could not be installed\n  fix: " in done.stderr
     assert not is_current(workspace)
     del workspace.variables["PIP_FAILS"]
     assert set_up(workspace).returncode == 0
