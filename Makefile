@@ -32,7 +32,7 @@ verify-workspace: ## what this shell should provide, and what of it is there (SH
 demo: build ## four questions through all three processes, with the frames on the wire
 	@scripts/demo
 
-test: build setup-clients ## every test of every language, and the counts
+test: build setup-clients ## the tests of every language, and the counts; besides these there are test-nix, test-deploy, test-finetune, test-mistralrs
 	@scripts/test rust haskell python e2e templates docs clients
 
 test-rust: setup ## the Rust tests
@@ -154,7 +154,7 @@ deny: ## licences and advisories of the Rust dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo 'cargo-deny is missing; fix: cargo install cargo-deny --locked' >&2; exit 1; }
 	@cargo deny check
 
-install: setup ## install into PREFIX (default /usr/local; DESTDIR is honoured): programs, Python package, tools, model
+install: setup ## install into PREFIX (default /usr/local; DESTDIR is honoured): programs, Python package, tools, templates, model, manual pages, completions, units
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' PROFILE='$(if $(filter file,$(origin PROFILE)),release,$(PROFILE))' scripts/install
 
 uninstall: ## remove what `make install` put into PREFIX
