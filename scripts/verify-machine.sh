@@ -110,8 +110,9 @@ check_hf-cache() {
 }
 
 check_disk() {
-    local free
-    free=$(df -Pk "$ROOT" | awk 'NR == 2 { print int($4 / 1048576) }')
+    local free at=$TARGET
+    until [ -d "$at" ]; do at=$(dirname "$at"); done
+    free=$(df -Pk "$at" | awk 'NR == 2 { print int($4 / 1048576) }')
     if [ "$free" -ge "$BUILD_GIB" ]; then
         row disk ok "$free GiB are free; make build takes $BUILD_GIB"
     else

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from conftest import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
 
 NOT_FETCHED = "nix-direnv cannot be fetched, so the shell is evaluated at each entry"
 # nix-direnv as a person may have it, by what .envrc knows of it.
@@ -145,3 +148,18 @@ def test_what_is_fetched_is_pinned_by_its_hash(ready: Workspace) -> None:
     assert version
     assert f"/nix-direnv/{version[1]}/direnvrc" in text
     assert re.search(r"sha256-[A-Za-z0-9+/]{43}=", text)
+
+
+@pytest.mark.parametrize("page", ["environment.md", "nix.md"])
+def test_the_guides_know_every_shell_and_no_other(ready: Workspace, page: str) -> None:
+    shells = (ready.checkout / "scripts/shells.txt").read_text("utf-8")
+    names = set(re.findall(r"^([a-z0-9-]+) +\|", shells, re.MULTILINE))
+    text = (ROOT / "docs/guides" / page).read_text("utf-8")
+    _, _, table = text.partition("\n| shell |")
+    told = {
+        name
+        for row in table.partition("\n\n")[0].splitlines()[2:]
+        for name in re.findall(r"`([^`]+)`", row.split("|")[1])
+    }
+    # Those who have no direnv have no use for it.
+    assert told == (names - {"none"} if page == "nix.md" else names)

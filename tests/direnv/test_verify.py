@@ -198,6 +198,16 @@ def test_cuda_is_a_driver_that_answers_and_its_library(machine: Workspace) -> No
     assert rows(machine, *gpu)["cuda"]["found"] == "NVIDIA H100, 570.1; /usr/lib/libcuda.so.1"
 
 
+def test_the_disk_is_the_one_that_is_built_on(machine: Workspace) -> None:
+    (machine.tools / "df").unlink()  # a link to the real one
+    kib = "kib=$((1024 * 1024)); case $* in *roomy*) kib=$((7 * kib)) ;; esac"
+    machine.program("df", f'#!/usr/bin/env bash\n{kib}\nprintf "F B U A\\nx x x %s\\n" "$kib"\n')
+    assert (rows(machine)["disk"]["state"], rows(machine)["disk"]["needed"]) == ("full", False)
+    (machine.room / "roomy").mkdir()
+    machine.variables["CARGO_TARGET_DIR"] = str(machine.room / "roomy/not/made/yet")
+    assert rows(machine)["disk"]["found"].startswith("7 GiB are free; ")
+
+
 def test_models_of_hugging_face_are_counted_where_the_server_looks(machine: Workspace) -> None:
     assert rows(machine)["hf-cache"]["state"] == "missing"
     for model in ("models--a--b", "models--c--d", "datasets--e--f"):
