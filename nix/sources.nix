@@ -5,7 +5,6 @@ let
   inherit (lib.fileset)
     difference
     fileFilter
-    maybeMissing
     toSource
     unions
     ;
@@ -32,7 +31,7 @@ let
       ../python-executor/tests/py
     ]))
     # A crate of the workspace that nothing here is made with.
-    (maybeMissing ../docs/generate)
+    ../docs/generate
     ../rust-inference/Cargo.toml
     ../rust-inference/benches
     ../rust-inference/src
@@ -62,6 +61,7 @@ in
       ../bench/random_pieces.txt
       ../bench/random_vocabulary.py
       ../clippy.toml
+      ../models/default/README.md
     ];
   };
 

@@ -167,9 +167,9 @@ def test_build_info_is_what_the_script_says(nix: str, tmp_path: Path) -> None:
         assert told(nix, flake, "lib.buildInfo") == script
 
 
-def source(nix: str, tree: Path, tmp_path: Path, package: str) -> Path:
+def source(nix: str, tree: Path, tmp_path: Path, name: str, kind: str = "packages") -> Path:
     done = evaluate(
-        nix, tree, "eval", "--raw", f"@#packages.x86_64-linux.{package}.arguments.src", store=tmp_path / "store"
+        nix, tree, "eval", "--raw", f"@#{kind}.x86_64-linux.{name}.arguments.src", store=tmp_path / "store"
     )
     assert done.returncode == 0, done.stderr
     return tmp_path / "store" / done.stdout.lstrip("/")
@@ -194,6 +194,19 @@ def test_the_sources_hold_what_cargo_and_the_compiler_read(nix: str, tree: Path,
     # By a macro, and read while building.
     for name in ("models/default/model.safetensors", "ipc/proto/callspan/v1/callspan.proto"):
         assert (seen / name).is_file()
+
+
+def test_the_sources_of_checks_hold_what_tests_read(nix: str, tree: Path, tmp_path: Path) -> None:
+    seen = source(nix, tree, tmp_path, "rust-tests", "checks")
+    files = {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
+    places = ("", "ipc/", "models/default/", "rust-inference/", "rust-inference/testdata/", "rust-inference/tests/data/")
+    read = set()
+    for crate in ("ipc", "rust-inference"):
+        for test in (tree / crate).rglob("*.rs"):
+            for name in re.findall(r'"([\w./-]+\.\w+)"', test.read_text("utf-8")):
+                read |= {place + name for place in places} & files
+    assert len(read) > 10
+    assert [name for name in sorted(read) if not (seen / name).is_file()] == []
 
 
 def test_the_sources_hold_nothing_else(nix: str, tree: Path, tmp_path: Path) -> None:

@@ -64,7 +64,6 @@ let
 
   # A file set is the list of its files, below the root of the checkout.
   fileset = {
-    maybeMissing = path: if pathExists path then coerce path else { files = [ ]; };
     unions = sets: { files = concatMap (set: (coerce set).files) sets; };
     difference = from: what: {
       files =
