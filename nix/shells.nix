@@ -33,6 +33,8 @@ let
       python
       pkgs.uv
 
+      pkgs.beamMinimalPackages.elixir
+      pkgs.direnv
       pkgs.jq
       pkgs.nodejs
       pkgs.protobuf
@@ -48,8 +50,11 @@ let
     MISTRALRS_METAL_PRECOMPILE = "0";
   };
 
-  # What wheels in .venv (numpy, torch) take for granted, and Nix's Python does not look for elsewhere.
-  wheels = lib.makeLibraryPath [ pkgs.stdenv.cc.cc ];
+  # What wheels in .venv (numpy's Fortran library, torch) take for granted, and Nix's Python does not look for elsewhere.
+  wheels = lib.makeLibraryPath [
+    pkgs.stdenv.cc.cc
+    pkgs.zlib
+  ];
 
   cuda = cudaPkgs.cudaPackages_12_9;
   gpu = {

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,10 +168,21 @@ def test_build_info_is_what_the_script_says(nix: str, tmp_path: Path) -> None:
         assert told(nix, flake, "lib.buildInfo") == script
 
 
+def test_the_shells_have_the_libraries_that_wheels_look_for(nix: str, tree: Path) -> None:
+    files = [path for path in (Path(sys.prefix) / "lib").rglob("*.so*") if path.is_file()]
+    listed = subprocess.check_output(["readelf", "--dynamic", *files], text=True)
+    needed = set(re.findall(r"\(NEEDED\).*\[([^]]+)\]", listed))
+    assert "libc.so.6" in needed
+    # Those that a wheel brings, and those that Python itself needs.
+    needed -= {path.name for path in files}
+    needed = {name for name in needed if not re.match(r"(ld-linux.*|lib(c|m|dl|rt|util|pthread))\.so", name)}
+    given = told(nix, tree, "devShells.x86_64-linux.default.arguments.env.LD_LIBRARY_PATH")
+    packages = {"libgcc_s.so.1": "cc", "libstdc++.so.6": "cc", "libz.so.1": "zlib"}
+    assert [name for name in sorted(needed) if not re.search(rf"-{packages.get(name, name)}[-\d.]*/lib", given)] == []
+
+
 def source(nix: str, tree: Path, tmp_path: Path, name: str, kind: str = "packages") -> Path:
-    done = evaluate(
-        nix, tree, "eval", "--raw", f"@#{kind}.x86_64-linux.{name}.arguments.src", store=tmp_path / "store"
-    )
+    done = evaluate(nix, tree, "eval", "--raw", f"@#{kind}.x86_64-linux.{name}.arguments.src", store=tmp_path / "store")
     assert done.returncode == 0, done.stderr
     return tmp_path / "store" / done.stdout.lstrip("/")
 
@@ -199,7 +211,7 @@ def test_the_sources_hold_what_cargo_and_the_compiler_read(nix: str, tree: Path,
 def test_the_sources_of_checks_hold_what_tests_read(nix: str, tree: Path, tmp_path: Path) -> None:
     seen = source(nix, tree, tmp_path, "rust-tests", "checks")
     files = {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
-    places = ("", "ipc/", "models/default/", "rust-inference/", "rust-inference/testdata/", "rust-inference/tests/data/")
+    places = ("", "ipc/", "models/default/", "rust-inference/", "rust-inference/testdata/")
     read = set()
     for crate in ("ipc", "rust-inference"):
         for test in (tree / crate).rglob("*.rs"):

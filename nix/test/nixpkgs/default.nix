@@ -126,6 +126,7 @@ let
         cc = compiler;
         mkDerivation = fake;
       };
+      beamMinimalPackages = all names.beamMinimalPackages;
       rustPlatform.rustLibSrc = fake { pname = "rust-lib-src"; };
       cudaPackages_12_9 =
         builtins.mapAttrs (name: about: package name (about // { unfree = true; })) names.cudaPackages

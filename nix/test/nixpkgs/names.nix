@@ -27,6 +27,7 @@ in
     coreutils = byName "co/coreutils";
     cosign = byName "co/cosign";
     deadnix = byName "de/deadnix";
+    direnv = byName "di/direnv";
     distribution = byName "di/distribution";
     git = byName "gi/git";
     goose-cli = byName "go/goose-cli";
@@ -58,7 +59,10 @@ in
     tpm2-tools = onLinux (byName "tp/tpm2-tools");
     uv = byName "uv/uv";
     versionCheckHook = byName "ve/versionCheckHook";
+    zlib = at "pkgs/development/libraries/zlib/default.nix";
   };
+
+  beamMinimalPackages.elixir = at "pkgs/development/beam-modules/default.nix";
 
   pythons = {
     python3 = top;
