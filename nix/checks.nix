@@ -38,7 +38,7 @@ let
       touch "$out"
     '';
 
-  # What the image says of itself, from its archive.
+  # What the image says of itself, from its archive, and what in its own layer is its user's.
   labels =
     name: image:
     pkgs.runCommand "check-labels-of-${name}"
@@ -51,6 +51,13 @@ let
         configuration=$(jq -r '.[0].Config' manifest.json)
         jq --exit-status --argjson wanted "$wanted" \
           '.config.Labels == $wanted and .config.User == "10001:10001"' "$configuration"
+        tar --list --verbose --numeric-owner --file="$(jq -r '.[0].Layers[-1]' manifest.json)" \
+          | awk '$2 == "10001/10001" { print $6 }' | sort >owned
+        diff owned - <<'OWNED'
+        ./home/callspan/
+        ./home/callspan/.cache/
+        ./run/callspan/
+        OWNED
         touch "$out"
       '';
 in

@@ -40,15 +40,14 @@ let
       tag = buildInfo.version + lib.optionalString (cpu != null) "-${cpu}";
       inherit (buildInfo) created;
       contents = packages ++ lib.optional (name != "all") suite.ipc ++ [ pkgs.cacert ];
-      # Owner of what is made here. Who runs is nobody else, and may write nothing else.
-      uid = user;
-      gid = user;
-      uname = "callspan";
-      gname = "callspan";
       extraCommands = ''
         mkdir -p ${home}/.cache run/callspan
         mkdir -m 1777 tmp
         chmod 700 ${home} run/callspan
+      '';
+      # All else is root's (`uid` would make the store's files the user's, and not these): who runs may not write it.
+      fakeRootCommands = ''
+        chown -R ${toString user}:${toString user} ${home} run/callspan
       '';
       config = {
         Entrypoint = [ "/bin/${entrypoints.${name}}" ];

@@ -181,6 +181,24 @@ def test_the_shells_have_the_libraries_that_wheels_look_for(nix: str, tree: Path
     assert [name for name in sorted(needed) if not re.search(rf"-{packages.get(name, name)}[-\d.]*/lib", given)] == []
 
 
+def test_the_user_of_an_image_owns_its_home_and_its_sockets_place_alone(nix: str, tree: Path, tmp_path: Path) -> None:
+    image = told(
+        nix,
+        tree,
+        "packages.x86_64-linux.image-all.arguments",
+        "--apply",
+        "image: { inherit (image) config extraCommands fakeRootCommands; all = builtins.attrNames image; }",
+    )
+    assert not {"uid", "gid"} & set(image["all"])
+    # As it is made: with no rights first, then as root; here of the latter only what is given to whom.
+    script = image["extraCommands"] + 'chown() { printf "%s\\n" "$@"; }\n' + image["fakeRootCommands"]
+    given = subprocess.check_output(["bash", "-euc", script], cwd=tmp_path, text=True).split()
+    assert given == ["-R", image["config"]["User"], "home/callspan", "run/callspan"]
+    modes = {name: (tmp_path / name).stat().st_mode & 0o7777 for name in ("home/callspan", "run/callspan", "tmp")}
+    assert modes == {"home/callspan": 0o700, "run/callspan": 0o700, "tmp": 0o1777}
+    assert image["config"]["WorkingDir"] == "/home/callspan"
+
+
 def source(nix: str, tree: Path, tmp_path: Path, name: str, kind: str = "packages") -> Path:
     done = evaluate(nix, tree, "eval", "--raw", f"@#{kind}.x86_64-linux.{name}.arguments.src", store=tmp_path / "store")
     assert done.returncode == 0, done.stderr

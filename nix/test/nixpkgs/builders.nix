@@ -70,11 +70,6 @@ in
         "created"
         "extraCommands"
         "fakeRootCommands"
-        "gid"
-        "gname"
-        "maxLayers"
-        "uid"
-        "uname"
       ]
       (
         arguments:
