@@ -14,6 +14,18 @@ let
     meta = { inherit description; };
   };
 
+  # It copies nothing without a policy, which is there only where a distribution installed it: then its own.
+  skopeo = pkgs.writeShellApplication {
+    name = "skopeo";
+    text = ''
+      policy=()
+      if [ ! -e "$HOME/.config/containers/policy.json" ] && [ ! -e /etc/containers/policy.json ]; then
+          policy=(--policy ${pkgs.skopeo.policy}/default-policy.json)
+      fi
+      exec ${lib.getExe pkgs.skopeo} "''${policy[@]}" "$@"
+    '';
+  };
+
   # A program of deploy/images, with what it needs.
   image =
     name: file: description: tools:
@@ -78,7 +90,7 @@ in
     script "docs-check" "python3 scripts/check_docs.py"
       "Check links and commands in the documents";
 
-  push = image "push" ../deploy/images/push "Push an image to a registry" [ pkgs.skopeo ];
+  push = image "push" ../deploy/images/push "Push an image to a registry" [ skopeo ];
   registry = image "registry" ../deploy/images/registry "Serve a registry for this machine alone" [
     pkgs.apacheHttpd
     pkgs.distribution
@@ -89,7 +101,7 @@ in
       "Compare an image's labels and id with what this revision makes"
       [
         pkgs.podman
-        pkgs.skopeo
+        skopeo
       ];
 }
 // lib.optionalAttrs (images != { }) {
@@ -97,6 +109,6 @@ in
     image "build-images" ../deploy/images/build "Make the images and load them into podman's store"
       [
         pkgs.podman
-        pkgs.skopeo
+        skopeo
       ];
 }

@@ -181,6 +181,26 @@ def test_the_shells_have_the_libraries_that_wheels_look_for(nix: str, tree: Path
     assert [name for name in sorted(needed) if not re.search(rf"-{packages.get(name, name)}[-\d.]*/lib", given)] == []
 
 
+def test_images_are_copied_with_a_policy_of_ones_own_or_else_with_skopeos(nix: str, tree: Path, tmp_path: Path) -> None:
+    done = evaluate(nix, tree, "eval", "--json", "@#apps.x86_64-linux", store=tmp_path / "store")
+    assert done.returncode == 0, done.stderr
+    # A derivation's strings are written as JSON's are.
+    (text,) = (
+        json.loads(json.loads(argument))["text"]
+        for path in (tmp_path / "store/nix/store").glob("*-skopeo.drv")
+        for argument in re.findall(r'\("arguments",("(?:[^"\\]|\\.)*")\)', path.read_text("utf-8"))
+    )
+    script = re.sub(r"exec \S+", "echo", text).replace("/etc/containers", "$HOME/etc")
+    assert script != text
+    for file, given in (("none", True), (".config/containers/policy.json", False), ("etc/policy.json", False)):
+        home = tmp_path / file.replace("/", "-")
+        (home / file).parent.mkdir(parents=True)
+        (home / file).touch()
+        said = subprocess.check_output(["bash", "-euc", script, "skopeo", "copy"], env={"HOME": str(home)}, text=True)
+        assert bool(re.fullmatch(r"--policy /nix/store/\S+/default-policy.json copy\n", said)) is given, said
+        assert said.endswith("copy\n")
+
+
 def test_the_user_of_an_image_owns_its_home_and_its_sockets_place_alone(nix: str, tree: Path, tmp_path: Path) -> None:
     image = told(
         nix,

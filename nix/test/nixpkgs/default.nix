@@ -126,6 +126,9 @@ let
         cc = compiler;
         mkDerivation = fake;
       };
+      skopeo = package "skopeo" { } // {
+        policy = fake { pname = "policy"; };
+      };
       beamMinimalPackages = all names.beamMinimalPackages;
       rustPlatform.rustLibSrc = fake { pname = "rust-lib-src"; };
       cudaPackages_12_9 =
