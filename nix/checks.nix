@@ -18,7 +18,11 @@ let
     cargoExtraArgs = "--locked --workspace";
     nativeBuildInputs = [ python3 ];
     buildInputs = [ python3 ];
-    env.PYO3_PYTHON = python3.interpreter;
+    env = {
+      PYO3_PYTHON = python3.interpreter;
+      # As `make test`: a release would link a hundred programs with LTO, and leave out what only tests assert.
+      CARGO_PROFILE = "dev";
+    };
   };
   withDependencies = checked // {
     cargoArtifacts = craneLib.buildDepsOnly checked;
