@@ -106,6 +106,14 @@ let
         makeWrapper ${programs.orchestrator}/bin/callspan "$out"/bin/callspan \
           --set-default CALLSPAN_BIN_DIR "$out"/bin \
           --set-default CALLSPAN_TEMPLATES ${sources.templates}
+        cd "$out"/share
+        mkdir -p man/man1 bash-completion/completions fish/vendor_completions.d zsh/site-functions
+        ln -s ${sources.documents}/man/*.1 man/man1
+        ln -s ${sources.documents}/completions/*.fish fish/vendor_completions.d
+        ln -s ${sources.documents}/completions/_* zsh/site-functions
+        for program in callspan ipc python-executor rust-inference; do
+          ln -s ${sources.documents}/completions/$program.bash bash-completion/completions/$program
+        done
       '';
       passthru = { inherit programs; };
       meta = {

@@ -91,6 +91,14 @@ in
     fileset = fileFilter (file: file.hasExt "py") ../python-executor/tools;
   };
 
+  documents = toSource {
+    root = ../docs;
+    fileset = unions [
+      ../docs/completions
+      ../docs/man
+    ];
+  };
+
   templates = toSource {
     root = ../templates;
     fileset = ../templates;

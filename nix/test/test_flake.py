@@ -273,11 +273,36 @@ def test_the_sources_hold_nothing_else(nix: str, tree: Path, tmp_path: Path) -> 
     for output in ("python-executor.arguments.postInstall", "callspan.arguments.postBuild"):
         done = evaluate(nix, tree, "eval", "--raw", f"@#packages.x86_64-linux.{output}", store=tmp_path / "store")
         assert done.returncode == 0, done.stderr
-    # Besides the flakes themselves: those of Rust, Haskell, Python, the tools and the templates.
+    # Besides the flakes themselves: those of Rust, Haskell, Python, the tools, the templates and the documents.
     sources = [path for path in (tmp_path / "store/nix/store").glob("*-source") if not (path / "flake.nix").exists()]
-    assert len(sources) == 5
+    assert len(sources) == 6
     for file in (file for each in sources for file in each.rglob("*")):
         assert not file.is_file() or file.read_bytes() != NOT_COPIED, file
+
+
+def test_all_together_have_their_manuals_completions_and_places(nix: str, tree: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    done = evaluate(nix, tree, "eval", "--raw", "@#packages.x86_64-linux.callspan.arguments.postBuild", store=store)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    for place in ("bin/callspan", "share/callspan/tools"):
+        (out / place).mkdir(parents=True)
+    (out / "bin/callspan").rmdir()
+    (out / "bin/callspan").touch()
+    script = 'makeWrapper() { printf "%s\\n" "$@"; }\n' + done.stdout.replace("/nix/store", f"{store}/nix/store")
+    wrapped = subprocess.check_output(["bash", "-euc", script], env=dict(os.environ) | {"out": str(out)}, text=True)
+    program, wrapper, *variables = wrapped.splitlines()
+    assert program.endswith("/bin/callspan")
+    assert wrapper == f"{out}/bin/callspan"
+    given = dict(zip(variables[1::3], variables[2::3], strict=True))
+    assert given["CALLSPAN_BIN_DIR"] == f"{out}/bin"
+    assert {path.name for path in Path(given["CALLSPAN_TEMPLATES"]).iterdir()} >= {"tools", "client-python"}
+    listed = {path.relative_to(out / "share") for path in (out / "share").rglob("*") if path.is_file()}
+    wanted = {Path("man/man1") / path.name for path in (ROOT / "docs/man").glob("*.1")}
+    for name in ("callspan", "ipc", "python-executor", "rust-inference"):
+        wanted |= {Path("bash-completion/completions") / name, Path("zsh/site-functions") / f"_{name}"}
+        wanted.add(Path("fish/vendor_completions.d") / f"{name}.fish")
+    assert listed == wanted
 
 
 def test_the_haskell_dependencies_are_those_of_cabal(nix: str, tree: Path) -> None:
