@@ -66,10 +66,12 @@ let
     in
     programs;
 
-  # Where python-executor looks for them: beside itself. A venv, because that names the version that it is for.
+  # Where python-executor looks for them: beside itself. A venv, because that names the version that it is for. Compiled,
+  # as no start may write there; and not by times, of which the store keeps none.
   postInstall = ''
     mkdir -p "$out"/lib/callspan "$out"/share/callspan
     cp -r --no-preserve=mode ${sources.python} "$out"/lib/callspan/python
+    ${python3.interpreter} -m compileall -q --invalidation-mode unchecked-hash "$out"/lib/callspan/python
     cp -r --no-preserve=mode ${sources.tools} "$out"/share/callspan/tools
     ${python3.interpreter} -m venv --without-pip "$out"/lib/callspan/venv
     cp -r ${pythonWithPackages}/${python3.sitePackages}/. "$out"/lib/callspan/venv/${python3.sitePackages}/

@@ -280,6 +280,29 @@ def test_the_sources_hold_nothing_else(nix: str, tree: Path, tmp_path: Path) -> 
         assert not file.is_file() or file.read_bytes() != NOT_COPIED, file
 
 
+def test_python_executor_has_beside_it_what_it_looks_for(nix: str, tree: Path, tmp_path: Path) -> None:
+    store, out = tmp_path / "store", tmp_path / "out"
+    done = evaluate(
+        nix, tree, "eval", "--raw", "@#packages.x86_64-linux.python-executor.arguments.postInstall", store=store
+    )
+    assert done.returncode == 0, done.stderr
+    packages = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    (tmp_path / "env" / packages / "pydantic").mkdir(parents=True)
+    # With the Python of this test in place of nixpkgs'.
+    script = re.sub(r"/nix/store/\S+-python3-env-0", f"{tmp_path}/env", done.stdout)
+    script = re.sub(r"/nix/store/\S+/bin/python3", sys.executable, script)
+    script = script.replace("lib/python3/site-packages", packages).replace("/nix/store", f"{store}/nix/store")
+    subprocess.run(["bash", "-euc", script], check=True, env=dict(os.environ) | {"out": str(out)})
+    library = out / "lib/callspan"
+    assert (library / "venv/pyvenv.cfg").is_file()
+    assert (library / "venv" / packages / "pydantic").is_dir()
+    assert list((library / "python/callspan/__pycache__").glob("runtime.*.pyc"))
+    tools = ROOT / "python-executor/tools"
+    assert {path.name for path in tools.glob("*.py")} == {
+        path.name for path in (out / "share/callspan/tools").glob("*")
+    }
+
+
 def test_all_together_have_their_manuals_completions_and_places(nix: str, tree: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     done = evaluate(nix, tree, "eval", "--raw", "@#packages.x86_64-linux.callspan.arguments.postBuild", store=store)
