@@ -73,7 +73,12 @@ in
   );
   # Not python-executor's: they need namespaces of their own.
   rust-tests = craneLib.cargoNextest (
-    withDependencies // { cargoExtraArgs = "--locked -p ipc -p rust-inference"; }
+    withDependencies
+    // {
+      cargoExtraArgs = "--locked -p ipc -p rust-inference";
+      # They talk over 127.0.0.1, which a sandbox on macOS else forbids.
+      __darwinAllowLocalNetworking = true;
+    }
   );
   nixfmt = over "nixfmt" [ pkgs.nixfmt ] (lib.fileset.unions [
     ../flake.nix
