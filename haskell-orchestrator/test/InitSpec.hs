@@ -34,6 +34,7 @@ spec = around inRoom $ do
     templates `shouldBe` [Template "other" "Another" [], Template "tools" "The first" ["make test", "make more"]]
     renderOutcome (Listed templates) `shouldBe` "other  Another\ntools  The first\n"
     renderOutcome (Made (last templates) "my dir") `shouldBe` "made my dir from the template tools; next:\n  cd 'my dir'\n  make test\n  make more\n"
+    renderOutcome (Made (head templates) "-dir") `shouldBe` "made -dir from the template other; next:\n  cd ./-dir\n"
   it "refuses an unknown template by naming those there are" $ \room -> do
     made room "../templates/tools" (room </> "new") >>= (`shouldSatisfy` usage "there is no template ../templates/tools" "take one of: other, tools")
     made room "nothing" (room </> "new") >>= (`shouldSatisfy` usage "there is no template nothing" "take one of: other, tools")
@@ -46,6 +47,10 @@ spec = around inRoom $ do
     made room "tools" "/dev/null/new" `shouldReturn` Left (Environment "/dev/null/new cannot be made: Not a directory" "give a directory in a place where you can write")
     readFile (room </> "file") `shouldReturn` "mine"
     listDirectory (room </> "templates") >>= (`shouldMatchList` ["other", "tools", "no-template"])
+  it "leaves a directory to whoever fills it already" $ \room -> do
+    createDirectoryIfMissing True (room </> "other's" </> ".callspan-init")
+    made room "tools" (room </> "other's") >>= (`shouldSatisfy` says "is not empty")
+    listDirectory (room </> "other's") `shouldReturn` [".callspan-init"]
   it "leaves nothing of what it could not finish" $ \room -> do
     createSymbolicLink "/proc/nonexistent" (room </> "templates/tools/deep/er/broken")
     createDirectory (room </> "empty")

@@ -21,7 +21,7 @@ import Control.Monad.Trans.Except (ExceptT (..), runExceptT, throwE)
 import Data.ByteString qualified as Bytes
 import Data.Char (isAlphaNum)
 import Data.Foldable (find, for_)
-import Data.List (sort)
+import Data.List (isPrefixOf, sort)
 import Data.Text (Text)
 import Data.Text qualified as Text
 import Data.Text.Encoding (decodeUtf8With)
@@ -97,34 +97,46 @@ makeProject templates name given = runExceptT $ do
   target <- maybe (throwE (Usage "no directory was given" (Text.pack ("callspan init " <> name <> " DIR")))) pure (mfilter (not . null) given)
   fresh <- ExceptT (claim target)
   ExceptT $
-    try (copyTree (templates </> name) target `onException` takeBack fresh target) >>= \case
+    try (fill target `onException` takeBack fresh target) >>= \case
       Left (e :: IOException) -> pure (Left (Environment ("nothing was made: " <> Text.pack (displayException e)) "see that it can be read, and the new directory written"))
       Right () -> pure (Right (Made template target))
   where
+    fill target = copyTree (templates </> name) target >> removeDirectory (target </> claimed)
     unknown known = Usage ("there is no template " <> Text.pack name) ("take one of: " <> Text.intercalate ", " (map (Text.pack . templateName) known))
 
--- | Makes the directory, or sees that it is empty; True: it is new.
+-- | Makes the directory, or sees that it is empty; True: it is new. It is ours from there on: of several that fill it at
+-- once the others find the claim in it.
 claim :: FilePath -> IO (Either Problem Bool)
 claim target =
   try (createDirectory target) >>= \case
-    Right () -> pure (Right True)
+    Right () -> take' True
     Left e
-      | isAlreadyExistsError e -> occupied
+      | isAlreadyExistsError e -> doesDirectoryExist target >>= \directory -> if directory then take' False else pure (taken "is there and no directory")
       | isDoesNotExistError e -> pure (Left (Usage ("there is no directory to make " <> shown <> " in") ("make it first: mkdir -p " <> quoted (takeDirectory (dropTrailingPathSeparator target)))))
-      | otherwise -> pure (Left (unwritable e))
+      | otherwise -> pure (unwritable e)
   where
     shown = Text.pack target
-    occupied = do
-      directory <- doesDirectoryExist target
-      if not directory
-        then pure (Left (Usage (shown <> " is there and no directory") "give a directory that is not there yet, or an empty one"))
-        else
-          try (listDirectory target) >>= \case
-            Left e -> pure (Left (unwritable e))
-            Right [] -> pure (Right False)
-            Right (_ : _) -> pure (Left (Usage (shown <> " is not empty") "give a directory that is not there yet, or an empty one"))
-    unwritable :: IOException -> Problem
-    unwritable e = Environment (shown <> " cannot be made: " <> Text.pack (ioe_description e)) "give a directory in a place where you can write"
+    take' fresh =
+      try (takeEmpty fresh) >>= \case
+        Left e
+          | isAlreadyExistsError e -> pure (taken "is not empty")
+          | otherwise -> unwritable e <$ when fresh (removeDirectory target)
+        Right outcome -> pure outcome
+    -- Another may have filled it, and gone, between the look and the claim.
+    takeEmpty fresh =
+      listDirectory target >>= \case
+        _ : _ -> pure (taken "is not empty")
+        [] -> do
+          createDirectory (target </> claimed)
+          found <- listDirectory target
+          if found == [claimed] then pure (Right fresh) else taken "is not empty" <$ removeDirectory (target </> claimed)
+    taken why = Left (Usage (shown <> " " <> why) "give a directory that is not there yet, or an empty one")
+    unwritable :: IOException -> Either Problem Bool
+    unwritable e = Left (Environment (shown <> " cannot be made: " <> Text.pack (ioe_description e)) "give a directory in a place where you can write")
+
+-- | What stands in a directory while it is filled.
+claimed :: FilePath
+claimed = ".callspan-init"
 
 -- | Files are made anew, not copied with their modes: those of an installation may be nobody's to write.
 copyTree :: FilePath -> FilePath -> IO ()
@@ -153,8 +165,11 @@ renderOutcome = \case
      in Text.unlines [Text.justifyLeft width ' ' (Text.pack (templateName t)) <> "  " <> templateTitle t | t <- templates]
   Made template target ->
     Text.unlines $
-      ["made " <> Text.pack target <> " from the template " <> Text.pack (templateName template) <> "; next:", "  cd " <> quoted target]
+      ["made " <> Text.pack target <> " from the template " <> Text.pack (templateName template) <> "; next:", "  cd " <> quoted (aside target)]
         <> map ("  " <>) (templateFirst template)
+  where
+    -- cd would take it for an option.
+    aside path = if "-" `isPrefixOf` path then "." </> path else path
 
 -- | As a shell takes it.
 quoted :: FilePath -> Text
