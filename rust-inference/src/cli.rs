@@ -50,7 +50,7 @@ Examples:
 
 #[derive(Args, Debug)]
 pub struct Serve {
-    /// Where to listen [default: $`XDG_RUNTIME_DIR/callspan/inference.sock`]
+    /// Where to listen [default: `$XDG_RUNTIME_DIR/callspan/inference.sock`]
     #[arg(long, value_name = "PATH", env = "CALLSPAN_INFERENCE_SOCKET")]
     pub socket: Option<PathBuf>,
     #[command(flatten)]
@@ -58,7 +58,7 @@ pub struct Serve {
     /// Requests that are worked on at once: they share the reading of the weights
     #[arg(long, value_name = "N", default_value_t = Capacity::default().parallel, env = "CALLSPAN_PARALLEL", value_parser = parallel)]
     pub parallel: usize,
-    /// `MiB` of memory for the KV caches of requests at work; each reserves the most that it can come to need, and waits if
+    /// MiB of memory for the KV caches of requests at work; each reserves the most that it can come to need, and waits if
     /// that is not free
     #[arg(long, value_name = "N", default_value_t = Capacity::default().kv_bytes >> 20, env = "CALLSPAN_KV_CACHE_MIB", value_parser = at_least_one)]
     pub kv_cache_mib: usize,
@@ -83,7 +83,7 @@ pub struct Serve {
     /// Most tokens of one answer
     #[arg(long, value_name = "N", default_value_t = 1024, env = "CALLSPAN_MAX_TOKENS", value_parser = at_least_one)]
     pub max_tokens: usize,
-    /// `MiB` of memory for what was computed of earlier requests, so that a prompt that begins like one of them need only
+    /// MiB of memory for what was computed of earlier requests, so that a prompt that begins like one of them need only
     /// compute its end; 0 keeps nothing
     #[arg(long, value_name = "N", default_value_t = Capacity::default().prefix_bytes >> 20, env = "CALLSPAN_PREFIX_CACHE_MIB", value_parser = mib)]
     pub prefix_cache_mib: usize,
@@ -114,7 +114,7 @@ pub enum Command {
     Bench(Bench),
     /// Print the exact prompt of a conversation, and nothing else
     Render {
-        /// A file with {"messages": […], "tools": […]} as `OpenAI` writes them; - is standard input
+        /// A file with {"messages": […], "tools": […]} as OpenAI writes them; - is standard input
         #[arg(long, value_name = "FILE", default_value = "-")]
         input: PathBuf,
         /// Answer each line {"id", "tools", "messages"} by a line {"id", "ok", "result" | "error"}
@@ -123,7 +123,7 @@ pub enum Command {
     },
     /// Print the text and the calls of what a model wrote, from standard input, as JSON; exit 1 if a call is not valid
     Parse {
-        /// A file with the tools that were offered, as `OpenAI` writes them: […] or {"tools": […]}
+        /// A file with the tools that were offered, as OpenAI writes them: […] or {"tools": […]}
         #[arg(long, value_name = "FILE", required_unless_present = "batch")]
         tools: Option<PathBuf>,
         /// Answer each line {"id", "tools", "text"} by a line {"id", "ok", "result" | "error"}; --tools is for lines without
@@ -138,7 +138,7 @@ pub enum Command {
     Logits(Logits),
     /// Print what was understood of the tools' schemas, and what was refused; exit 1 if anything was
     Schema {
-        /// A file with tools, as `OpenAI` writes them: […] or {"tools": […]}
+        /// A file with tools, as OpenAI writes them: […] or {"tools": […]}
         #[arg(long, value_name = "FILE", required_unless_present = "batch")]
         tools: Option<PathBuf>,
         /// Leave out of the schemas what cannot be kept to, and say so
@@ -170,7 +170,7 @@ pub struct Logits {
 
 #[derive(Args, Debug)]
 pub struct Accept {
-    /// A file with the tools that were offered, as `OpenAI` writes them: […] or {"tools": […]}
+    /// A file with the tools that were offered, as OpenAI writes them: […] or {"tools": […]}
     #[arg(long, value_name = "FILE", required_unless_present = "batch")]
     pub tools: Option<PathBuf>,
     /// The text; - is standard input

@@ -23,6 +23,11 @@ fn script(shell: impl Generator, program: &Command) -> (String, String) {
     let script = String::from_utf8_lossy(&script);
     // For bash clap_complete names the cases of a program with a hyphen so, and looks for them the other way.
     let script = script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"));
+    // For fish it gives up at an option that still waits for its value, and does not offer the values.
+    let script = script.replace(
+        "    or return\n    if set -q",
+        "    or return 0\n    if set -q",
+    );
     (file, script)
 }
 
@@ -63,6 +68,19 @@ mod tests {
             2,
             "{bash}"
         );
+    }
+
+    #[test]
+    fn fish_offers_the_values_of_an_option_before_any_subcommand() {
+        let program = Command::new("program")
+            .arg(Arg::new("format").long("format").value_parser(["json"]))
+            .subcommand(Command::new("visit"));
+        let scripts = scripts(&program);
+        let (_, fish) = scripts
+            .iter()
+            .find(|(file, _)| file == "program.fish")
+            .unwrap();
+        assert!(fish.contains("or return 0\n"), "{fish}");
     }
 
     #[test]

@@ -37,7 +37,9 @@ fn add(command: &Command, source: &str, pages: &mut Vec<(String, String)>) -> st
         .source(source)
         .manual("Callspan")
         .render(&mut page)?;
-    let mut page = String::from_utf8_lossy(&page).into_owned();
+    // An empty date is left out of its line, and what follows would stand in its place.
+    let page = String::from_utf8_lossy(&page);
+    let mut page = page.replacen(" 1  \"", " 1 \"\" \"", 1);
     let behind = behind(command, source, name).render();
     // Without what each roff document begins with: the page has that.
     if let Some((_, sections)) = behind.split_once(".SH ") {
@@ -104,6 +106,10 @@ mod tests {
         let all: String = pages.into_iter().map(|(_, page)| page).collect();
         assert!(all.contains(".RS 4\n.nf\none\ntwo\n.fi\n.RE\n"), "{all}");
         assert!(all.contains("ipc\\-tap \\- Watch"), "{all}");
+        assert!(
+            all.contains(".TH ipc-tap 1 \"\" \"ipc 1\" Callspan\n"),
+            "{all}"
+        );
         assert!(!all.contains("inside"), "{all}");
     }
 }

@@ -23,16 +23,16 @@ pub struct Models {
         env = "CALLSPAN_BACKEND"
     )]
     pub backend: Kind,
-    /// The PEFT directory of a `LoRA` adapter, merged into the first model's weights
+    /// The PEFT directory of a LoRA adapter, merged into the first model's weights
     #[arg(long, value_name = "DIR", env = "CALLSPAN_LORA")]
     pub lora: Option<PathBuf>,
-    /// The PEFT directory of a `LoRA` adapter of the first model that requests may name; may be given several times
+    /// The PEFT directory of a LoRA adapter of the first model that requests may name; may be given several times
     #[arg(long = "adapter", value_name = "NAME=DIR", value_parser = adapter)]
     pub adapters: Vec<(String, PathBuf)>,
     /// How long a model that was loaded on demand stays when nobody asks for it: 30s, 10m, 1h, or forever
     #[arg(long, value_name = "TIME", default_value = "30m", env = "CALLSPAN_KEEP_ALIVE", value_parser = keep_alive)]
     pub keep_alive: KeepAlive,
-    /// `MiB` of weights in memory, of all models together; those not used for longest make room for others
+    /// MiB of weights in memory, of all models together; those not used for longest make room for others
     #[arg(long = "models-mib", value_name = "N", default_value_t = 8192, env = "CALLSPAN_MODELS_MIB", value_parser = at_least_one)]
     pub memory_mib: usize,
     /// How long another server may keep silent, before it begins to answer or in the middle
@@ -45,7 +45,7 @@ pub struct Models {
 pub enum Kind {
     /// This program's own engine
     Native,
-    /// Another server, by its URL: Ollama, LM Studio, llama-server, vLLM and what else speaks `OpenAI`'s HTTP. Its key is read from
+    /// Another server, by its URL: Ollama, LM Studio, llama-server, vLLM and what else speaks OpenAI's HTTP. Its key is read from
     /// `CALLSPAN_PEER_API_KEY`
     Openai,
     /// mistral.rs, for graphics processors and other models (only if built with the feature mistralrs)
