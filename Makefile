@@ -98,8 +98,9 @@ check-flake: ## evaluate the flake for every system, offline, and lint its files
 docs-build: setup ## build the site of the documents into target/docs/book, and check its links; mdbook is built the first time
 	@scripts/docs-build
 
-docs-serve: setup ## the site on http://localhost:3000, built anew as its pages change
-	@scripts/docs-serve
+docs-serve: PORT = 3000
+docs-serve: setup ## the site on http://localhost:PORT (3000), built anew as its pages change
+	@scripts/docs-serve --port '$(PORT)'
 
 docs-reference: build ## make the reference pages, manual pages and completions anew from the programs
 	@cargo run --locked --quiet -p docs-generate -- --callspan bin/callspan
