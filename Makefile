@@ -95,7 +95,7 @@ docs-check: setup ## links, commands and test names that the documents mention e
 check-flake: ## evaluate the flake for every system, offline, and lint its files; on Debian a nix is got the first time
 	@scripts/check-flake
 
-docs-build: setup ## build the site of the documents into target/docs/book, and check its links; mdbook is built the first time
+docs-build: setup ## build the site of the documents into target/docs/book, and check its links and diagrams; mdbook is built the first time
 	@scripts/docs-build
 
 docs-serve: PORT = 3000

@@ -4,6 +4,7 @@ the network to be read. usage: check_site.py DIRECTORY
 
 from __future__ import annotations
 
+import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 # What a page loads by itself; a link to elsewhere is only followed by a reader.
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src")}
+LOADED_BY_STYLE = re.compile(r"""(?:@import\s+|url\(\s*)["']?((?:https?:)?//[^"')\s]+)""")
 
 
 class Page(HTMLParser):
@@ -46,6 +48,9 @@ def problems(site: Path) -> list[str]:
                 found.append(f"{file.relative_to(site)}: link to {link}, which does not exist")
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].places:
                 found.append(f"{file.relative_to(site)}: link to {link}, which has no such place")
+    for style in sorted(site.rglob("*.css")):
+        for link in LOADED_BY_STYLE.findall(style.read_text("utf-8")):
+            found.append(f"{style.relative_to(site)}: loads {link}")
     if not pages:
         found.append(f"{site}: no pages at all")
     return found

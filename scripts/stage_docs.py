@@ -44,7 +44,8 @@ def stage(site: Path) -> None:
         return f"]({(DOCS / link[1]).resolve().relative_to(ROOT)})"
 
     (source / "SUMMARY.md").write_text(links.sub(from_top, SUMMARY.read_text("utf-8")), "utf-8")
-    shutil.copy(DOCS / "book.toml", site / "book.toml")
+    for file in ["book.toml", "site.css"]:
+        shutil.copy(DOCS / file, site / file)
     # Else the repository's own counts for mdbook serve, in which all of target/ is ignored.
     (site / ".gitignore").touch()
 
@@ -52,4 +53,9 @@ def stage(site: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    stage(Path(sys.argv[1]).resolve())
+    try:
+        stage(Path(sys.argv[1]).resolve())
+    except OSError as error:
+        sys.exit(
+            f"error: the site cannot be laid out: {error}\n  fix: make it where you can write, or remove what is there"
+        )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
+import tomllib
 from pathlib import Path
 
 import check_docs
 import check_site
 import pytest
 import stage_docs
-from harness import ROOT
+from harness import ROOT, run
 
 # Templates are copied to where their reader is, and speak to that one.
 NO_CHAPTERS = ("docs/SUMMARY.md", "templates/")
@@ -34,10 +38,41 @@ def test_what_is_laid_out_has_what_its_pages_link_to(tmp_path: Path) -> None:
         assert (source / link).is_file(), link
     for target in stage_docs.targets(ROOT / "README.md"):
         assert (source / target.relative_to(ROOT)).exists(), target
+    for name in tomllib.loads((tmp_path / "book.toml").read_text("utf-8"))["output"]["html"]["additional-css"]:
+        assert (tmp_path / name).is_file(), name
     # Laid out again over what is there: what is gone from the summary goes.
     (source / "gone.md").touch()
     stage_docs.stage(tmp_path)
     assert not (source / "gone.md").exists()
+
+
+def test_a_place_that_is_taken_is_told(tmp_path: Path) -> None:
+    (tmp_path / "docs").write_text("mine")
+    laid = run("python3", "-B", ROOT / "scripts" / "stage_docs.py", tmp_path / "docs")
+    assert laid.status == 1
+    assert laid.stderr.startswith("error: the site cannot be laid out: "), laid.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--port", "many"], "'many' is no port"),
+        (["--port", "65536"], "'65536' is no port"),
+        (["--prot", "3001"], "docs-serve takes no --prot 3001"),
+    ],
+)
+def test_what_cannot_be_served_is_told_before_anything_is_built(arguments: list[str], told: str) -> None:
+    served = run(ROOT / "scripts" / "docs-serve", *arguments)
+    assert served.status == 2
+    assert told in served.stderr
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_built() -> None:
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+        served = run(ROOT / "scripts" / "docs-serve", "--port", str(port))
+    assert served.status == 1
+    assert served.stderr.splitlines()[0] == f"error: nothing can listen on port {port}: Address already in use"
 
 
 def page(site: Path, body: str, name: str = "page.html") -> None:
@@ -65,6 +100,34 @@ def test_what_leads_nowhere_or_needs_the_network_is_told(tmp_path: Path, body: s
     page(tmp_path, body)
     [problem] = check_site.problems(tmp_path)
     assert told in problem
+
+
+@pytest.mark.parametrize("text", ["@import 'https://cdn.example/x.css';", "a { background: url(//cdn.example/x.png) }"])
+def test_a_style_that_needs_the_network_is_told(tmp_path: Path, text: str) -> None:
+    page(tmp_path, "")
+    (tmp_path / "style.css").write_text(text, "utf-8")
+    [problem] = check_site.problems(tmp_path)
+    assert problem.startswith("style.css: loads ")
+
+
+SCRIPT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "docs" / "mermaid.min.js"
+
+
+@pytest.mark.skipif(not SCRIPT.is_file() or not shutil.which("node"), reason="make docs-build was not run, or no node")
+@pytest.mark.parametrize(
+    ("diagram", "told"),
+    [
+        ('flowchart LR\n    a --> b["1<br/>2"]\n', ""),
+        ("flowchart LR\n    a[( --> b\n", "page.md:2: Parse error"),
+        (None, "no diagrams at all"),
+    ],
+)
+def test_a_diagram_that_cannot_be_drawn_is_told(tmp_path: Path, diagram: str | None, told: str) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "page.md").write_text(f"# Page\n```mermaid\n{diagram}```\n" if diagram else "# Page\n")
+    (tmp_path / "mermaid.min.js").symlink_to(SCRIPT)
+    checked = run("node", ROOT / "scripts" / "check_diagrams.mjs", tmp_path)
+    assert (checked.status, told in checked.stderr) == (1 if told else 0, True), checked
 
 
 def test_an_empty_site_is_a_problem(tmp_path: Path) -> None:
