@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import re
+import select
 import shlex
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from harness import BIN, ROOT, run
@@ -30,7 +37,7 @@ def test_each_program_has_a_page_a_manual_and_completions(program: str) -> None:
         assert (DOCS / name).stat().st_size, name
 
 
-@pytest.mark.parametrize(
+COMPLETED = pytest.mark.parametrize(
     ("words", "offered"),
     [
         (["callspan", "a"], "ask"),
@@ -43,6 +50,9 @@ def test_each_program_has_a_page_a_manual_and_completions(program: str) -> None:
         (["rust-inference", "accept", "--argument-order", "de"], "declared"),
     ],
 )
+
+
+@COMPLETED
 def test_bash_completes(words: list[str], offered: str) -> None:
     program, last = words[0], words[-1]
     script = f"""
@@ -54,6 +64,54 @@ def test_bash_completes(words: list[str], offered: str) -> None:
     """
     completed = run("bash", "--noprofile", "--norc", "-c", script)
     assert offered in completed.stdout.split(), completed.stderr
+
+
+@COMPLETED
+@pytest.mark.skipif(not shutil.which("fish"), reason="there is no fish")
+def test_fish_completes(words: list[str], offered: str, room: Path) -> None:
+    script = f"source {shlex.quote(str(DOCS / 'completions' / f'{words[0]}.fish'))}; complete -C $argv"
+    completed = run(
+        "fish", "--no-config", "-c", script, " ".join(words), cwd=room, env=os.environ | {"HOME": str(room)}
+    )
+    assert offered in [line.split("\t")[0] for line in completed.stdout.splitlines()], completed
+
+
+@COMPLETED
+@pytest.mark.skipif(not shutil.which("zsh"), reason="there is no zsh")
+def test_zsh_completes(words: list[str], offered: str, room: Path) -> None:
+    """In a terminal, because zsh completes nowhere else, and from where several are offered, so that it lists them."""
+    stem = "--" if words[-1].startswith("--") else ""
+    ours, theirs = pty.openpty()
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=room,
+        env=os.environ | {"TERM": "dumb", "HOME": str(room), "ZDOTDIR": str(room)},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        fpath = shlex.quote(str(DOCS / "completions"))
+        said = types(
+            ours, f"stty -echo; fpath=({fpath} $fpath); autoload -U compinit; compinit -u -D; PS1=rea''dy\r", "ready"
+        )
+        said += types(ours, f"{shlex.join(words[:-1])} {stem}\t\t", rf"(?<!\S){offered}\s")
+        assert re.search(rf"(?<!\S){offered}\s", said), said
+    finally:
+        os.killpg(shell.pid, 9)
+        shell.wait()
+        os.close(ours)
+
+
+def types(terminal: int, keys: str, awaited: str) -> str:
+    """What is shown until what is awaited comes, or nothing more does."""
+    os.write(terminal, keys.encode())
+    said = ""
+    while not re.search(awaited, said) and select.select([terminal], [], [], 10)[0]:
+        said += os.read(terminal, 1 << 16).decode(errors="replace")
+    return said
 
 
 def test_what_programs_start_themselves_is_not_offered() -> None:
