@@ -27,6 +27,15 @@ use self::{
     offers::{Means, tell},
 };
 
+/// What a person can ask the server with: the program beside this one, if it was built or installed as well.
+fn client() -> String {
+    let beside = std::env::current_exe().map(|this| this.with_file_name("ipc"));
+    match beside {
+        Ok(program) if program.is_file() => program.display().to_string(),
+        _ => "cargo run -p ipc --".to_owned(),
+    }
+}
+
 fn main() -> ExitCode {
     let result = command_line::<cli::Cli>().and_then(|cli| match cli.command {
         Some(cli::Command::Render { input, batch }) => commands::render(&input, batch),
@@ -102,10 +111,11 @@ fn serve(args: &cli::Serve) -> Result<(), Failure> {
             Failure::new(error, "give --socket the path that the socket unit has")
         })?;
         tell(&format!(
-            "serving {1} on {0} with {2}; try: cargo run -p ipc -- health {0}",
+            "serving {1} on {0} with {2}; try: {3} health {0}",
             socket.display(),
             names.join(", "),
-            args.kernel.name()
+            args.kernel.name(),
+            client()
         ));
         for place in &doors.places {
             tell(place);

@@ -78,7 +78,9 @@ fn both() -> [&'static Both; 2] {
 fn project_files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
-        let skipped = ["target", "dist-newstyle", "node_modules"].map(Into::into).contains(&name);
+        let skipped = ["target", "dist-newstyle", "node_modules"]
+            .map(Into::into)
+            .contains(&name);
         if skipped || name.to_string_lossy().starts_with('.') || path.is_symlink() {
             continue;
         }

@@ -237,7 +237,10 @@ pub fn rests(pid: i32) -> bool {
 pub async fn gone(pid: i32) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        if matches!(state_of(Path::new(&format!("/proc/{pid}"))), None | Some('Z')) {
+        if matches!(
+            state_of(Path::new(&format!("/proc/{pid}"))),
+            None | Some('Z')
+        ) {
             return;
         }
         assert!(Instant::now() < deadline, "process {pid} lives on");
