@@ -56,6 +56,16 @@ def test_a_change_is_told_also_of_a_file_that_git_does_not_know(clone: Path) -> 
     assert changed["dirty"]
     assert changed["revision"] == clean["revision"] + "-dirty"
     assert {labels[KEY + "revision"] for labels in changed["images"].values()} == {changed["revision"]}
+    # Whose git keeps quiet about new files has them in the images all the same.
+    git(clone, "config", "status.showUntrackedFiles", "no")
+    assert told(clone) == changed
+
+
+def test_what_git_cannot_tell_is_not_called_unchanged(clone: Path) -> None:
+    (clone / ".git" / "index").write_text("not an index")
+    refused = ask(clone)
+    assert (refused.status, refused.stdout) == (1, "")
+    assert "cannot tell whether the checkout has changes" in refused.stderr
 
 
 def test_a_time_can_be_given(clone: Path) -> None:
