@@ -73,6 +73,7 @@ def test_a_wrong_option_is_named_with_its_cure(name: str) -> None:
         ("registry", ["--port", "70000"], "is no port"),
         ("registry", ["--port", "0"], "is no port"),
         ("registry", ["--dir", "/tmp/a b"], "other characters"),
+        ("registry", [], "neither HOME nor XDG_DATA_HOME"),
         ("verify", [], "which image"),
         ("verify", ["a", "b"], "one image"),
         ("verify", ["a", "--digest", "sha256:12"], "no digest"),
@@ -85,7 +86,8 @@ def test_what_cannot_be_done_is_refused_before_anything_is_done(
     name: str, arguments: list[str], what: str, stub: Callable[..., Path], tmp_path: Path
 ) -> None:
     stubs = stub(*STUBBED)
-    ran = program(name, *arguments, env={"PATH": f"{stubs}:{path_without_tools(tmp_path)}"})
+    nowhere = {"HOME": "", "XDG_DATA_HOME": ""} if (name, arguments) == ("registry", []) else {}
+    ran = program(name, *arguments, env={"PATH": f"{stubs}:{path_without_tools(tmp_path)}"} | nowhere)
     assert (ran.status, ran.stdout) == (2, "")
     assert what in ran.stderr
     assert "\n  fix: " in ran.stderr
@@ -132,6 +134,22 @@ def test_a_missing_program_is_named_with_its_package(
     assert ran.status == (2 if name == "verify" else 1)
     assert f"apt-get install {missing}" in ran.stderr or f"apt-get install buildah {missing}" in ran.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_nothing_is_done_where_nothing_says_what_the_images_are(tmp_path: Path) -> None:
+    """Outside of a checkout, or with a CALLSPAN_BUILD_INFO that is none."""
+    stranger = tmp_path / "build-info.json"
+    stranger.write_text("{}")
+    for name, arguments, status in [
+        ("build", ["all"], 1),
+        ("push", ["all", "registry.example"], 1),
+        ("verify", ["dir:/nonexistent/callspan-all"], 2),
+    ]:
+        for env in ({}, {"CALLSPAN_BUILD_INFO": str(stranger)}):
+            ran = program(name, *arguments, *(["--dry-run"] * (status == 1)), env=env, cwd=tmp_path)
+            assert (ran.status, ran.stdout) == (status, ""), (name, env)
+            assert "\n  fix: " in ran.stderr
+            assert "scripts/build-info: No such file" not in ran.stderr
 
 
 def test_the_labels_of_a_build_are_those_of_build_info() -> None:
