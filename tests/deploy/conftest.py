@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from deploying import commit
 from harness import ROOT, run
-from stores import Image, Store
+from stores import Image, Store, new_store
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def room() -> Iterator[Path]:
 def clone(tmp_path: Path) -> Path:
     """This checkout as it is, changes included, committed: it is clean."""
     copy = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", ROOT, copy], check=True)
+    subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, copy], check=True)
     changed = ["git", "ls-files", "-z", "--modified", "--others", "--exclude-standard"]
     for name in subprocess.run(changed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
         if name and (ROOT / name).is_file():
@@ -74,10 +74,8 @@ def installed() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def store() -> Iterator[Store]:
-    directory = Path(tempfile.mkdtemp(prefix="callspan-images-", dir="/var/tmp"))
-    store = Store.at(directory)
-    yield store
-    store.remove()
+    with new_store() as store:
+        yield store
 
 
 @pytest.fixture(scope="session")

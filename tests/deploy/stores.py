@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +45,6 @@ class Store:
         (directory / "none.json").write_text("{}")
         return cls(directory)
 
-    def remove(self) -> None:
-        # Mounted on itself by the tools, as long as they are not told that it is to go.
-        run("umount", "--recursive", self.directory / "images" / "overlay")
-        shutil.rmtree(self.directory)
-
     def ours(self, name: str, *arguments: str | Path, **env: str) -> Ran:
         """One of deploy/images."""
         return program(name, *arguments, env=self.env | env, patience_s=BUILD_S)
@@ -61,6 +59,18 @@ class Store:
         ran = self.ours("build", *arguments)
         assert ran.status == 0, ran.stderr
         return [Image(*line.split(" ")) for line in ran.stdout.splitlines()]
+
+
+@contextmanager
+def new_store() -> Iterator[Store]:
+    """Gone afterwards, whatever happened in it; not below pytest's own directories, which outlive a failed test."""
+    directory = Path(tempfile.mkdtemp(prefix="callspan-images-", dir="/var/tmp"))
+    try:
+        yield Store.at(directory)
+    finally:
+        # Mounted on itself by the tools, as long as they are not told that it is to go.
+        run("umount", "--recursive", directory / "images" / "overlay")
+        shutil.rmtree(directory)
 
 
 def driver(directory: Path) -> str:

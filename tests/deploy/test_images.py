@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from harness import run, until
-from stores import Image, Store
+from stores import Image, Store, new_store
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="images are built here as root")
 
@@ -49,14 +49,14 @@ def test_an_image_is_labelled_with_what_the_checkout_is(store: Store, images: di
 
 
 def test_of_the_same_parts_comes_the_same_image(
-    store: Store, base: str, images: dict[str, Image], installed: Path, tmp_path: Path
+    store: Store, base: str, images: dict[str, Image], installed: Path
 ) -> None:
     """In another store, where nothing of the first build is left to be used again."""
-    other = Store.at(tmp_path)
-    store.tool("skopeo", "copy", "--quiet", f"containers-storage:{base}", f"dir:{tmp_path}/base")
-    other.tool("skopeo", "copy", "--quiet", f"dir:{tmp_path}/base", f"containers-storage:{base}")
-    assert other.build("executor", "--base", base, "--prebuilt", installed) == [images["executor"]]
-    other.remove()
+    with new_store() as other:
+        copy = f"dir:{other.directory}/base"
+        store.tool("skopeo", "copy", "--quiet", f"containers-storage:{base}", copy)
+        other.tool("skopeo", "copy", "--quiet", copy, f"containers-storage:{base}")
+        assert other.build("executor", "--base", base, "--prebuilt", installed) == [images["executor"]]
 
 
 def test_the_models_server_serves_as_nobody_special(store: Store, inside: Callable[[str], list[str]]) -> None:

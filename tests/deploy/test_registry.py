@@ -7,6 +7,7 @@ import re
 import socket
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,12 +62,14 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["tls", "plain"])
-def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    registry = Registry(tmp_path_factory.mktemp("registry") / "kept", free_port(), request.param)
-    process = registry.start()
-    yield registry
-    process.terminate()
-    process.wait(30)
+def registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
+    # Hundreds of megabytes, which are not to stay with pytest's own.
+    with tempfile.TemporaryDirectory(prefix="callspan-registry-", dir="/var/tmp") as directory:
+        registry = Registry(Path(directory) / "kept", free_port(), request.param)
+        process = registry.start()
+        yield registry
+        process.terminate()
+        process.wait(30)
 
 
 def test_what_is_pushed_is_what_was_built(store: Store, images: dict[str, Image], registry: Registry) -> None:
