@@ -9,6 +9,7 @@ let
   inherit (pkgs) lib;
   inherit (pkgs.stdenv.hostPlatform) isx86_64;
 
+  sources = import ./sources.nix { inherit lib; };
   user = 10001;
   home = "home/callspan";
 
@@ -58,7 +59,9 @@ let
           "PATH=/bin"
           "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt"
           "XDG_RUNTIME_DIR=/run"
-        ];
+        ]
+        # For `callspan init`; all together know where they are.
+        ++ lib.optional (name == "orchestrator") "CALLSPAN_TEMPLATES=${sources.templates}";
         Labels =
           buildInfo.images.${name}
           // lib.optionalAttrs (cpu != null) {

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness import run, until
+from harness import ROOT, run, until
 from stores import Image, Store, new_store
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="images are built here as root")
@@ -57,6 +57,32 @@ def test_of_the_same_parts_comes_the_same_image(
         store.tool("skopeo", "copy", "--quiet", f"containers-storage:{base}", copy)
         other.tool("skopeo", "copy", "--quiet", copy, f"containers-storage:{base}")
         assert other.build("executor", "--base", base, "--prebuilt", installed) == [images["executor"]]
+
+
+def test_in_the_image_of_all_is_what_is_installed(
+    installed: Path, store: Store, inside: Callable[[str], list[str]]
+) -> None:
+    """But for what only a machine takes: manuals, completions, units, and the model as files, for the server has it."""
+    of_programs = ["bin", "lib/callspan", "share/callspan"]
+    there = store.tool(*inside("all"), "sh", "-c", f"cd /usr/local && find {' '.join(of_programs)} ! -type d")
+    here = [path for part in of_programs for path in (installed / "usr/local" / part).rglob("*")]
+    wanted = {str(path.relative_to(installed / "usr/local")) for path in here if path.is_symlink() or path.is_file()}
+    left_out = ("share/callspan/models/", "share/callspan/launchd/")
+    # Bytecode is the image's own.
+    assert {path for path in there.splitlines() if not path.endswith(".pyc")} == {
+        path for path in wanted if not path.startswith(left_out) and not path.endswith(".pyc")
+    }
+
+
+@pytest.mark.parametrize("name", ["orchestrator", "all"])
+def test_a_project_is_begun_in_a_container(name: str, store: Store, inside: Callable[[str], list[str]]) -> None:
+    command = inside(name)
+    listed = store.tool(*command, "callspan", "init", "--list")
+    templates = {readme.parent.name for readme in (ROOT / "templates").glob("*/README.md")}
+    assert {line.split()[0] for line in listed.splitlines()} == templates
+    store.tool(*command, "callspan", "init", "tools", "mytools")
+    made = store.tool(*command, "stat", "--format", "%U %a", "/home/callspan/mytools/tools/alarm.py")
+    assert made == "callspan 644"
 
 
 def test_the_models_server_serves_as_nobody_special(store: Store, inside: Callable[[str], list[str]]) -> None:
