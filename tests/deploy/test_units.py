@@ -107,6 +107,25 @@ def test_under_a_users_systemd_both_servers_come_with_their_clients(installed: P
     assert "left: \n" in ran.stdout
 
 
+def test_units_name_the_place_of_installation_or_are_left_out(clone: Path, tmp_path: Path) -> None:
+    """Neither the build nor what pip brings is looked at here."""
+    for stub in (clone / "scripts" / "build", clone / ".venv" / "bin" / "python"):
+        stub.parent.mkdir(parents=True, exist_ok=True)
+        stub.write_text("#!/bin/sh\n")
+        stub.chmod(0o755)
+    for name, usual in [("usual+1", True), ("a b", False), ("50%", False), ("this&that", False), ("this|that", False)]:
+        prefix = tmp_path / name
+        env = {**os.environ, "PREFIX": str(prefix), "DESTDIR": "", "PROFILE": "dev"}
+        ran = run(clone / "scripts" / "install", env=env)
+        assert ran.status == 0, ran.stderr
+        assert ("leaving out the units" in ran.stderr) is not usual
+        services = {path.name: path.read_text() for path in prefix.rglob("*.service")}
+        assert sorted(services) == [f"callspan-{server}.service" for server in sorted(SERVERS) if usual]
+        for server in SERVERS if usual else ():
+            assert f"\nExecStart={prefix}/bin/{SERVERS[server]} " in services[f"callspan-{server}.service"]
+        assert len(list(prefix.rglob("*.plist"))) == 2 * usual
+
+
 def test_what_the_units_start_is_what_is_installed(installed: Path) -> None:
     for unit in UNITS.glob("*.service"):
         [program] = re.findall(r"^ExecStart=(\S+)", unit.read_text(), re.M)
