@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -150,6 +151,41 @@ def test_nothing_is_done_where_nothing_says_what_the_images_are(tmp_path: Path) 
             assert (ran.status, ran.stdout) == (status, ""), (name, env)
             assert "\n  fix: " in ran.stderr
             assert "scripts/build-info: No such file" not in ran.stderr
+
+
+def image_of(configuration: str, directory: Path) -> str:
+    """An image with no layers, as skopeo reads it from files."""
+    number = hashlib.sha256(configuration.encode()).hexdigest()
+    config = {"mediaType": "application/vnd.docker.container.image.v1+json", "digest": f"sha256:{number}"}
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = {"schemaVersion": 2, "mediaType": kind, "config": config | {"size": len(configuration)}, "layers": []}
+    directory.mkdir()
+    (directory / "version").write_text("Directory Transport Version: 1.1\n")
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    (directory / number).write_text(configuration)
+    return f"dir:{directory}"
+
+
+def test_what_no_honest_builder_makes_is_never_called_the_same(tmp_path: Path) -> None:
+    right = json.dumps({"config": {"Labels": json.loads(run(ROOT / "scripts" / "build-info").stdout)["images"]["all"]}})
+    same = program("verify", image_of(right, tmp_path / "right"), "--name", "all")
+    assert same.status == 0, same.stdout + same.stderr
+    strange = [
+        "",
+        "nonsense",
+        "[]",
+        '{"config": "x"}',
+        '{"config": {"Labels": ["a"]}}',
+        '{"config": {"Labels": {"a": 7}}}',
+    ]
+    for number, configuration in enumerate([*strange, right + right]):
+        ran = program("verify", image_of(configuration, tmp_path / str(number)), "--name", "all")
+        assert (ran.status, ran.stdout) == (2, ""), configuration
+        assert ran.stderr.startswith("error: "), ran.stderr
+        assert "\n  fix: " in ran.stderr
+    for number, configuration in enumerate(["{}", "null", '{"config": {"Labels": null}}']):
+        ran = program("verify", image_of(configuration, tmp_path / f"bare-{number}"), "--name", "all")
+        assert (ran.status, ran.stderr) == (1, ""), configuration
 
 
 def test_the_labels_of_a_build_are_those_of_build_info() -> None:
