@@ -24,6 +24,16 @@ def test_the_compose_file_is_valid(tmp_path: Path) -> None:
     assert run(*check, wrong).status == 1
 
 
+def test_commands_that_are_shown_name_the_profile_of_what_they_run() -> None:
+    """podman-compose knows no service of a profile that it is not given."""
+    compose = COMPOSE.read_text()
+    [profile] = yaml.safe_load(compose)["services"]["ask"]["profiles"]
+    for shown in (compose, (ROOT / "docs" / "guides" / "deploy.md").read_text()):
+        commands = [line for line in shown.splitlines() if "podman-compose" in line and " run " in line]
+        assert commands
+        assert all(f" --profile {profile} run --rm ask " in line for line in commands)
+
+
 def test_services_share_the_sockets_and_nothing_else_and_can_do_little() -> None:
     compose = yaml.safe_load(COMPOSE.read_text())
     containerfile = (ROOT / "deploy" / "Containerfile").read_text()
