@@ -59,6 +59,28 @@ def test_of_the_same_parts_comes_the_same_image(
         assert other.build("executor", "--base", base, "--prebuilt", installed) == [images["executor"]]
 
 
+def test_an_image_that_a_program_writes_is_taken_as_it_is(
+    store: Store, images: dict[str, Image], tmp_path: Path
+) -> None:
+    """As the flake's are: programs that write an archive to a pipe. One that ends half-way makes no image."""
+    stream = tmp_path / "inference"
+    script = "#!/bin/sh\ncat {}/image.tar\nexit {}\n"
+    with new_store() as other:
+        archive = f"docker-archive:{other.directory}/image.tar:localhost/some:name"
+        store.tool("skopeo", "copy", "--quiet", f"containers-storage:{images['inference'].name}", archive)
+        for status in (3, 0):
+            stream.write_text(script.format(other.directory, status))
+            stream.chmod(0o755)
+            built = other.ours("build", "inference", CALLSPAN_IMAGE_STREAMS=str(tmp_path))
+            assert built.status == (1 if status else 0), built.stderr
+            assert bool(other.tool("buildah", "images", "--quiet")) is not bool(status)
+        name, number = built.stdout.split()
+        assert name == images["inference"].name
+        same = other.ours("verify", f"containers-storage:{name}", "--digest", number)
+        assert same.status == 0, same.stdout + same.stderr
+        assert list(other.directory.glob("callspan-build.*")) == []
+
+
 def test_in_the_image_of_all_is_what_is_installed(
     installed: Path, store: Store, inside: Callable[[str], list[str]]
 ) -> None:
