@@ -76,7 +76,8 @@ impl Limits {
 }
 
 /// Has threads share what glibc reserves for each of the first: 64 MiB of address space, of which a child could not have
-/// the threads that it may have. Where threads are not counted these reserves are what bounds them, and stay.
+/// the threads that it may have. Where threads are not counted only the address space bounds them, by their stacks, and
+/// by these reserves, which stay.
 #[cfg(zygotes)]
 pub(super) fn reserve_little() {
     #[cfg(target_env = "gnu")]

@@ -321,8 +321,8 @@ def spin() -> str:
 
 @tool
 def thread_bomb() -> str:
-    """Start a thousand threads with small stacks."""
-    threading.stack_size(32 << 10)
+    """Start a thousand threads, of whose stacks the memory that is allowed has room for half."""
+    threading.stack_size(1 << 20)
     wait = threading.Event()
     try:
         for _ in range(1000):

@@ -200,11 +200,12 @@ s = tls.wrap_socket(s, server_hostname="service.test")
 if {first!r} == "wrap":
     s.settimeout(9)
     s.connect(("service.test", 443))
+version = s.version()
 s.sendall(b"GET /tls HTTP/1.0\\r\\n\\r\\n")
 text = b""
 while part := s.recv(1000):
     text += part
-print(json.dumps([text.decode()[-10:], s.version()[:3]]))
+print(json.dumps([text.decode()[-10:], version[:3]]))
 """
     assert run(code) == (["hello /tls", "TLS"], ["service.test:443"])
 
