@@ -56,7 +56,8 @@ fn end(status: i32) -> ! {
 
 fn live(venv: &Path, package: &Path, preload: &[String]) -> io::Result<()> {
     // A group of its own, in the supervisor's session: one that is stopped when that is killed is ended by the kernel. Not so
-    // one that was told to stop a moment before and has not done it yet: it stays, stopped, until somebody kills it.
+    // one that was told to stop a moment before and has not done it yet, or that is taken in by a process of this very session,
+    // such as a container's first: it stays, stopped, until somebody kills it.
     rustix::process::setpgid(None, None)?;
     let stdin = child::take_stdin()?;
     close_all_but(stdin.as_raw_fd())?;

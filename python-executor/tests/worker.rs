@@ -9,6 +9,7 @@
 mod common;
 
 use std::{
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -79,6 +80,10 @@ fn room() -> tempfile::TempDir {
 
 async fn start(room: &Path, arguments: &[&str]) -> Executor {
     Executor::start_by(TOOLS, |command| {
+        // A session of its own, as a service manager gives it: whoever takes orphans in may be of ours, in a container, and
+        // the kernel then leaves their stopped groups alone.
+        // SAFETY: a system call, which is allowed between fork and exec.
+        unsafe { command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?)) };
         command
             .env("CALLSPAN_SANDBOX_EXEC", stand_in(room))
             // An executor that is killed, as at the end of a test, leaves its scratch directory there.

@@ -95,6 +95,14 @@ def test_what_cannot_be_done_is_refused_before_anything_is_done(
     assert not (stubs / "called.log").exists()
 
 
+@pytest.mark.parametrize("flag", [["--base", "a"], ["--builder", "a"], ["--prebuilt", "/"], ["--fresh"]])
+def test_what_means_nothing_for_the_flakes_images_is_refused(flag: list[str], tmp_path: Path) -> None:
+    ran = program("build", "all", *flag, env={"CALLSPAN_IMAGE_STREAMS": str(tmp_path)})
+    assert (ran.status, ran.stdout) == (2, "")
+    assert f"{flag[0]}" in ran.stderr
+    assert "\n  fix: leave them out" in ran.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

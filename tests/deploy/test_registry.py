@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from deploying import IMAGES
-from harness import until
+from harness import run, until
 from stores import Image, Store
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="images are built here as root")
@@ -168,3 +168,17 @@ def test_its_secrets_are_its_owners_alone_and_outlive_it(tmp_path: Path) -> None
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     # Of all that is running here, only what is on this machine reaches it.
     assert "addr: 127.0.0.1:" in (registry.directory / "config.yml").read_text()
+
+
+def test_two_do_not_serve_one_directory(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "kept", free_port(), tls=False)
+    process = registry.start()
+    try:
+        kept = (registry.directory / "config.yml").read_bytes()
+        second = run(IMAGES / "registry", "--dir", registry.directory, "--port", free_port())
+        assert second.status == 1
+        assert f"another registry serves {registry.directory}" in second.stderr
+        assert (registry.directory / "config.yml").read_bytes() == kept
+    finally:
+        process.terminate()
+        process.wait(30)

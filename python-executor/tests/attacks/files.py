@@ -298,7 +298,9 @@ def look_for_another_place_to_write() -> str:
 def write_into_anothers_scratch() -> str:
     """Use the scratch directory's path, which is another call's directory if mounts are shared."""
     scratch = os.getcwd()
-    time.sleep(1.5)
+    end = time.monotonic() + 3
+    while os.path.samefile(scratch, ".") and time.monotonic() < end:
+        time.sleep(0.05)
     (Path(scratch) / "planted").write_text("spoilt")
     return "mine" if "planted" in os.listdir(".") else escaped()
 
