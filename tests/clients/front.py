@@ -48,6 +48,11 @@ class Front:
     def until_idle(self) -> None:
         harness.until(lambda: self.health()["running"] == "0", "the model to be free", 10)
 
+    def until_ended(self, how: dict[str, int]) -> None:
+        """Waits until so many ended so, and no others: the model is free a moment before they are counted."""
+        self.until_idle()
+        harness.until(lambda: self.ended() == how, f"{how} to be counted", 10)
+
     def ended(self) -> dict[str, int]:
         """How many generations ended how."""
         with harness.Wire(self.server.socket) as wire:

@@ -36,9 +36,8 @@ def test_a_stream_that_is_closed_in_the_middle_frees_the_model(open_front: Calla
             pass
         assert front.health()["running"] == "1"
         response.close()
-        front.until_idle()
         # None was written to its end, which an answer of this length has somewhere.
-        assert front.ended() == {"cancelled": 4}
+        front.until_ended({"cancelled": 4})
         answer = client.chat.completions.create(model=model, messages=HELLO)
         assert answer.choices[0].message.content
 
@@ -53,8 +52,7 @@ async def test_a_task_that_is_cancelled_frees_the_model(open_front: Callable[...
             # Not streamed: only the end of the connection tells that nobody waits.
             await client.chat.completions.create(model=model, messages=HELLO, response_format=LONG)
         assert scope.cancelled_caught
-        await anyio.to_thread.run_sync(front.until_idle)
-        assert front.ended() == {"cancelled": 1}
+        await anyio.to_thread.run_sync(front.until_ended, {"cancelled": 1})
 
 
 async def chat(client: AsyncOpenAI, model: str, tools: bool) -> tuple[str, str, str | None]:
