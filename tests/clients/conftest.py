@@ -1,4 +1,4 @@
-"""Fixtures: a short private directory for sockets, and running servers that are gone after the test.
+"""Fixtures: running servers with their front doors, and clients of them.
 
 Here are tests with clients that others write: each is asked to do with our servers what its own documents say. They
 have packages of their own in `.venv` beside this file.
@@ -6,8 +6,6 @@ have packages of their own in `.venv` beside this file.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +14,6 @@ import front
 import harness
 import pytest
 from openai import OpenAI
-
-
-@contextmanager
-def short_room() -> Iterator[Path]:
-    """A directory with a short name, because the path of a Unix socket holds about 100 bytes."""
-    path = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
@@ -38,12 +28,6 @@ def starter(room: Path) -> Iterator[Callable[..., harness.Server]]:
     for server in started:
         if server.alive():
             server.kill()
-
-
-@pytest.fixture
-def room() -> Iterator[Path]:
-    with short_room() as path:
-        yield path
 
 
 @pytest.fixture
@@ -66,7 +50,7 @@ def open_front(start: Callable[..., harness.Server], room: Path) -> Callable[...
 @pytest.fixture(scope="session")
 def shared_front() -> Iterator[front.Front]:
     """One server for all tests that leave nothing behind."""
-    with short_room() as room, starter(room) as start:
+    with harness.short_room() as room, starter(room) as start:
         yield front.opened(start("--http", "127.0.0.1:0", "--http-socket", room / "http"), room / "http")
 
 

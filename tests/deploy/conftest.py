@@ -17,14 +17,6 @@ from stores import Image, Store, new_store
 
 
 @pytest.fixture
-def room() -> Iterator[Path]:
-    """A directory with a short name, because the path of a Unix socket holds about 100 bytes."""
-    path = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
-
-
-@pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """This checkout as it is, changes included, committed: it is clean."""
     copy = tmp_path / "clone"

@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +52,14 @@ def until(condition: Any, what: str, patience_s: float = PATIENCE_S) -> Any:
             return value
         time.sleep(0.02)
     raise AssertionError(f"waited {patience_s} s in vain for {what}")
+
+
+@contextmanager
+def short_room() -> Iterator[Path]:
+    """A directory with a short name, because the path of a Unix socket holds about 100 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
 
 
 @dataclass

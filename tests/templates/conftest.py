@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import harness
 import pytest
 
 
 @pytest.fixture(scope="module")
 def room() -> Iterator[Path]:
-    """A directory with a short name, because the path of a Unix socket holds about 100 bytes."""
-    path = Path(tempfile.mkdtemp(prefix="cs-", dir="/tmp"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+    with harness.short_room() as path:
+        yield path
